@@ -1,0 +1,243 @@
+package httpwrap
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// What a type offers is decided by its method set, so there is a type for
+// each set that occurs: that of net/http's HTTP/1 writer, that of its HTTP/2
+// writer, nothing at all, and combinations for writers of other packages.
+
+type closeNotifier interface{ CloseNotify() <-chan bool }
+
+// streamer is what the server's two writers have in common.
+type streamer interface {
+	http.ResponseWriter
+	http.Flusher
+	io.StringWriter
+	closeNotifier
+	FlushError() error
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+	EnableFullDuplex() error
+}
+
+type serverHTTP1 interface {
+	streamer
+	http.Hijacker
+	io.ReaderFrom
+}
+
+type serverHTTP2 interface {
+	streamer
+	http.Pusher
+}
+
+// plain, http1 and http2 have one underlying type, so that a pointer to one
+// converts to any other and one pool serves all.
+type (
+	plain struct{ core }
+	http1 struct{ core }
+	http2 struct{ core }
+)
+
+func (w *http1) Flush()                            { w.flush() }
+func (w *http1) FlushError() error                 { return w.flush() }
+func (w *http1) CloseNotify() <-chan bool          { return w.closeNotify() }
+func (w *http1) SetReadDeadline(t time.Time) error { return w.setReadDeadline(t) }
+func (w *http1) SetWriteDeadline(t time.Time) error {
+	return w.setWriteDeadline(t)
+}
+func (w *http1) EnableFullDuplex() error { return w.enableFullDuplex() }
+func (w *http1) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return w.hijack()
+}
+func (w *http1) ReadFrom(src io.Reader) (int64, error) { return w.readFrom(src) }
+
+func (w *http2) Flush()                            { w.flush() }
+func (w *http2) FlushError() error                 { return w.flush() }
+func (w *http2) CloseNotify() <-chan bool          { return w.closeNotify() }
+func (w *http2) SetReadDeadline(t time.Time) error { return w.setReadDeadline(t) }
+func (w *http2) SetWriteDeadline(t time.Time) error {
+	return w.setWriteDeadline(t)
+}
+func (w *http2) EnableFullDuplex() error { return w.enableFullDuplex() }
+
+// WriteHeader knows that net/http sends a 101 like any informational status
+// over HTTP/2, which has no protocol switch (RFC 9113, section 8.6).
+func (w *http2) WriteHeader(status int) {
+	if status != http.StatusSwitchingProtocols {
+		w.core.WriteHeader(status)
+	} else if !w.gone() {
+		w.w.WriteHeader(status)
+	}
+}
+func (w *http2) Push(target string, opts *http.PushOptions) error {
+	return w.push(target, opts)
+}
+
+// The parts that combinations are made of.
+type (
+	flusher    struct{ c *core }
+	hijacker   struct{ c *core }
+	readerFrom struct{ c *core }
+	pusher     struct{ c *core }
+)
+
+func (f flusher) Flush()            { f.c.flush() }
+func (f flusher) FlushError() error { return f.c.flush() }
+func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return h.c.hijack()
+}
+func (r readerFrom) ReadFrom(src io.Reader) (int64, error) { return r.c.readFrom(src) }
+func (p pusher) Push(target string, opts *http.PushOptions) error {
+	return p.c.push(target, opts)
+}
+
+// capability is a set of what writers of other packages may have.
+type capability uint8
+
+const (
+	canFlush capability = 1 << iota
+	canHijack
+	canReadFrom
+	canPush
+)
+
+// capabilities tests each on its own. Flush and Hijack count where
+// http.ResponseController finds them, through Unwrap; ReadFrom and Push must
+// be w's own, because going past w with a body would go past what w does to
+// bodies.
+func capabilities(w http.ResponseWriter) (can capability) {
+	if _, ok := w.(io.ReaderFrom); ok {
+		can |= canReadFrom
+	}
+	if _, ok := w.(http.Pusher); ok {
+		can |= canPush
+	}
+	for range maxDepth {
+		if _, ok := w.(http.Flusher); ok {
+			can |= canFlush
+		} else if _, ok := w.(interface{ FlushError() error }); ok {
+			can |= canFlush
+		}
+		if _, ok := w.(http.Hijacker); ok {
+			can |= canHijack
+		}
+		u, ok := w.(unwrapper)
+		if !ok {
+			break
+		}
+		if w = u.Unwrap(); w == nil {
+			break
+		}
+	}
+	return can
+}
+
+// offering exposes c with exactly these capabilities. All but the empty set
+// cost an allocation, which the server's own writers do not come by.
+func offering(can capability, p *plain) http.ResponseWriter {
+	c := &p.core
+	f, h, r, q := flusher{c}, hijacker{c}, readerFrom{c}, pusher{c}
+	switch can {
+	case canFlush:
+		return struct {
+			*core
+			flusher
+		}{c, f}
+	case canHijack:
+		return struct {
+			*core
+			hijacker
+		}{c, h}
+	case canFlush | canHijack:
+		return struct {
+			*core
+			flusher
+			hijacker
+		}{c, f, h}
+	case canReadFrom:
+		return struct {
+			*core
+			readerFrom
+		}{c, r}
+	case canFlush | canReadFrom:
+		return struct {
+			*core
+			flusher
+			readerFrom
+		}{c, f, r}
+	case canHijack | canReadFrom:
+		return struct {
+			*core
+			hijacker
+			readerFrom
+		}{c, h, r}
+	case canFlush | canHijack | canReadFrom:
+		return struct {
+			*core
+			flusher
+			hijacker
+			readerFrom
+		}{c, f, h, r}
+	case canPush:
+		return struct {
+			*core
+			pusher
+		}{c, q}
+	case canFlush | canPush:
+		return struct {
+			*core
+			flusher
+			pusher
+		}{c, f, q}
+	case canHijack | canPush:
+		return struct {
+			*core
+			hijacker
+			pusher
+		}{c, h, q}
+	case canFlush | canHijack | canPush:
+		return struct {
+			*core
+			flusher
+			hijacker
+			pusher
+		}{c, f, h, q}
+	case canReadFrom | canPush:
+		return struct {
+			*core
+			readerFrom
+			pusher
+		}{c, r, q}
+	case canFlush | canReadFrom | canPush:
+		return struct {
+			*core
+			flusher
+			readerFrom
+			pusher
+		}{c, f, r, q}
+	case canHijack | canReadFrom | canPush:
+		return struct {
+			*core
+			hijacker
+			readerFrom
+			pusher
+		}{c, h, r, q}
+	case canFlush | canHijack | canReadFrom | canPush:
+		return struct {
+			*core
+			flusher
+			hijacker
+			readerFrom
+			pusher
+		}{c, f, h, r, q}
+	default:
+		return p
+	}
+}

@@ -1,0 +1,66 @@
+package httpwrap
+
+import (
+	"net/http"
+	"strings"
+)
+
+// LongLivedListener is told that an exchange is long-lived.
+type LongLivedListener interface {
+	// LongLived runs on the goroutine that made it so, from inside of the
+	// call that did. It must not block.
+	LongLived()
+}
+
+// LongLived reports whether the exchange lasts as long as its two sides like:
+// its connection was hijacked or switched protocols (101), or its response is
+// an event stream (text/event-stream). How long such a one takes says nothing
+// about how the service is doing.
+func (r *Recorder) LongLived() bool { return r.flags.Load()&flagLongLived != 0 }
+
+// NotifyLongLived has l called once, the moment the exchange is known to be
+// long-lived, and at once where it already is. No lock is held meanwhile.
+// For an event stream that moment is the commit, or the first Flush where
+// nobody within touched the header. l may be called until Release, which can
+// be later than the return of the handler that l's package called.
+func (r *Recorder) NotifyLongLived(l LongLivedListener) {
+	r.mu.Lock()
+	already := r.LongLived()
+	if !already {
+		if r.listeners == nil {
+			r.listeners = r.listenerSpace[:0]
+		}
+		r.listeners = append(r.listeners, l)
+	}
+	r.mu.Unlock()
+	if already {
+		l.LongLived()
+	}
+}
+
+func (r *Recorder) becomeLongLived() {
+	r.mu.Lock()
+	if r.LongLived() {
+		r.mu.Unlock()
+		return
+	}
+	r.flags.Or(flagLongLived)
+	listeners := r.listeners
+	r.mu.Unlock()
+	// Nobody appends any more, so the slice may be read without the lock.
+	for _, l := range listeners {
+		l.LongLived()
+	}
+}
+
+// isEventStream knows the media type of server-sent events (HTML Standard,
+// section 9.2), which is compared without regard to case and parameters.
+func isEventStream(h http.Header) bool {
+	v := h["Content-Type"]
+	const name = "text/event-stream"
+	if len(v) == 0 || len(v[0]) < len(name) || !strings.EqualFold(v[0][:len(name)], name) {
+		return false
+	}
+	rest := v[0][len(name):]
+	return rest == "" || rest[0] == ';' || rest[0] == ' ' || rest[0] == '\t'
+}

@@ -1,0 +1,5 @@
+//go:build race
+
+package httpwrap
+
+const raceEnabled = true

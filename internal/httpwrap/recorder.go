@@ -1,0 +1,167 @@
+package httpwrap
+
+import (
+	"net/http"
+	"sync"
+	"sync/atomic"
+)
+
+// Recorder holds what is known of one response. All methods but Release may
+// be called concurrently, and are valid until Release.
+type Recorder struct {
+	facts
+
+	// outer is the recorder of the same exchange further out, behind a
+	// foreign wrapper. It is set before the recorder is shared.
+	outer *Recorder
+	home  *plain
+
+	mu        sync.Mutex
+	claims    []any
+	listeners []LongLivedListener
+
+	// Where the two slices above begin, so that the usual few of each need
+	// no allocation.
+	claimSpace    [4]any
+	listenerSpace [4]LongLivedListener
+}
+
+// facts are apart so that one plain assignment resets them.
+type facts struct {
+	status  atomic.Uint32
+	outcome atomic.Uint32
+	flags   atomic.Uint32
+	bytes   atomic.Int64
+}
+
+const (
+	flagHijacked = 1 << iota
+	flagLongLived
+	flagRetained
+	flagReleased
+)
+
+// Status is the first final status of the response, and 0 while there is
+// none. Informational statuses (1xx) are not final, except 101 (RFC 9110,
+// section 15.2.2), which over HTTP/2 is one like the others. Whatever commits a response without WriteHeader records
+// the 200 that the server sends: a Write, even an empty one, a Flush, and a
+// ReadFrom once its source delivered a byte. A hijacked connection without a
+// status counts as 101. A handler that returns without any of these has
+// status 0 here and the server sends 200.
+func (r *Recorder) Status() int { return int(r.status.Load()) }
+
+// Bytes is how much of the body was accepted by the writer within, before
+// any framing. For HEAD that is what would have been sent. What ReadFrom
+// copies is added when it returns.
+func (r *Recorder) Bytes() int64 { return r.bytes.Load() }
+
+// Committed reports whether a final status was chosen, after which no other
+// response can be sent. It turns true just before the writer within is told,
+// so that whoever sees false concurrently needs a lock of its own to act on
+// it.
+func (r *Recorder) Committed() bool { return r.status.Load() != 0 }
+
+// Hijacked reports whether the connection was taken over; the writer must
+// not be touched after that.
+func (r *Recorder) Hijacked() bool { return r.flags.Load()&flagHijacked != 0 }
+
+// Outcome is what SetOutcome was first called with, None before that.
+func (r *Recorder) Outcome() Outcome { return Outcome(r.outcome.Load()) }
+
+// SetOutcome records why the request ended as it did. The first call wins,
+// because the package nearest to the cause speaks first; None is ignored. A
+// recorder further out learns it too.
+func (r *Recorder) SetOutcome(o Outcome) {
+	if o == None {
+		return
+	}
+	for ; r != nil; r = r.outer {
+		r.outcome.CompareAndSwap(uint32(None), uint32(o))
+	}
+}
+
+// Claim reports whether this is the first call with that owner for this
+// exchange, however many wrappers it passes. A package that stands twice in
+// a chain uses it to count a request once: the owner is what counts, such as
+// a *load.Sampler. The owner must be a pointer.
+func (r *Recorder) Claim(owner any) bool {
+	for r.outer != nil {
+		r = r.outer
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.claims {
+		if c == owner {
+			return false
+		}
+	}
+	if r.claims == nil {
+		r.claims = r.claimSpace[:0]
+	}
+	r.claims = append(r.claims, owner)
+	return true
+}
+
+// Retain says that something may hold the writer after the handler returned,
+// such as a handler that outlived its timeout: neither it nor a wrapper
+// further out is ever reused then. Calls that come after Release are refused
+// with ErrReleased, and may come from any goroutine.
+func (r *Recorder) Retain() {
+	for ; r != nil; r = r.outer {
+		r.flags.Or(flagRetained)
+	}
+}
+
+// Within says that this response is part of outer's exchange: an outcome set
+// here is set there, and a claim is made there. Wrap finds that out by itself
+// where it can follow Unwrap; a writer that must not be unwrapped, such as
+// that of a timeout, calls it right after Wrap, before the recorder is shared.
+// A recorder that was found further out already stays. The outer one must be
+// released after this one, or retained.
+func (r *Recorder) Within(outer *Recorder) {
+	if r.outer != nil || outer == r {
+		return
+	}
+	r.outer = outer
+}
+
+// Release ends the use of the writer and makes both reusable, unless it was
+// retained or its connection hijacked. Only who got owner = true from Wrap
+// calls it, once, in a defer; nothing of the recorder may be used afterwards.
+func (r *Recorder) Release() {
+	if r.flags.Load()&(flagRetained|flagHijacked) != 0 {
+		r.flags.Or(flagReleased)
+		return
+	}
+	p := r.home
+	if p.w == nil {
+		return // released before
+	}
+	p.w, p.asked = nil, false
+	r.facts = facts{}
+	if r.outer != nil {
+		r.outer = nil
+	}
+	if r.claims != nil {
+		clear(r.claims)
+		r.claims = nil
+	}
+	if r.listeners != nil {
+		clear(r.listeners)
+		r.listeners = nil
+	}
+	pool.Put(p)
+}
+
+// commit records a final status, the first one only.
+func (r *Recorder) commit(status int) bool {
+	return r.status.Load() == 0 && r.status.CompareAndSwap(0, uint32(status))
+}
+
+func (r *Recorder) released() bool { return r.flags.Load()&flagReleased != 0 }
+
+// final reports whether a status ends the header, see RFC 9110, section 15.2.
+// What net/http panics over is not final: nothing is sent then.
+func final(status int) bool {
+	return status >= 200 && status <= 999 || status == http.StatusSwitchingProtocols
+}
