@@ -1,0 +1,6 @@
+//go:build race
+
+package keyed_test
+
+// The detector makes every allocation cost microseconds.
+const million = 50_000
