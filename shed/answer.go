@@ -1,0 +1,59 @@
+package shed
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/httpwrap"
+	"github.com/handrail-go/handrail/internal/refuse"
+)
+
+// Code is the code of this package's rejections.
+const Code = "LOAD_SHED"
+
+// statusGone is what is noted for a client that left before an answer, as
+// several proxies do; nobody receives it.
+const statusGone = 499
+
+// answers are the refusals of a set of settings, one for each reason.
+type answers struct {
+	of     [reasons]*refuse.Response
+	jitter refuse.Jitter
+}
+
+func newAnswers(set *settings) *answers {
+	a := &answers{jitter: refuse.Jitter{Max: set.maxRetryAfter}}
+	for why := admitted + 1; why < ReasonGone; why++ {
+		a.of[why] = refuse.New(handrail.Rejection{
+			Status: set.status, Code: Code, Reason: why.String(), Message: set.message, Name: set.name,
+		}, set.reject)
+	}
+	return a
+}
+
+// answer tells the client that its request is refused.
+func (s *Shedder) answer(w http.ResponseWriter, r *http.Request, why Reason) {
+	if why == ReasonGone {
+		mark(w, httpwrap.Canceled)
+		w.WriteHeader(statusGone)
+		return
+	}
+	mark(w, httpwrap.Shed)
+	a := s.answers.Load()
+	a.of[why].Write(w, r, a.jitter.RetryAfter(s.gate.drain()))
+}
+
+// mark names the outcome for those further out that look at the response.
+func mark(w http.ResponseWriter, o httpwrap.Outcome) {
+	if rec := httpwrap.Find(w); rec != nil {
+		rec.SetOutcome(o)
+	}
+}
+
+// drain estimates how long it takes until a client that comes back may be
+// served: what is inside and waiting at the measured throughput, stretched by
+// the share that has to be refused meanwhile.
+func (g *gate) drain() time.Duration {
+	return time.Duration(g.backlog.Load())
+}

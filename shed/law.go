@@ -1,0 +1,447 @@
+package shed
+
+import (
+	"math"
+	"time"
+)
+
+// The constants of the control law. They are ratios and counts, not times or
+// rates of a particular service; docs/decisions says how each was found.
+const (
+	lawGain        = 1.5  // limit as a multiple of what Little's law says is needed
+	lawCalm        = 1.2  // latency over base up to which there is no queue to speak of
+	lawSlow        = 2.0  // latency over base from which there is one
+	lawFollow      = 0.4  // elasticity above which throughput followed the limit
+	lawFollowSurge = 0.7  // the same where overload is the likelier cause
+	lawDemand      = 1.5  // arrivals over those of calm times that count as more demand
+	lawHot         = 0.98 // CPU use that counts as saturated
+	lawRunnable    = 8.0  // runnable goroutines per P that count as saturated
+	lawPeak        = 1.5  // calm limit over the recent peak of in-flight
+	lawAlarm       = 4.0  // latency over base that does not wait for a full window
+	lawAbandon     = 0.3  // share of abandoned work that needs no further evidence
+	lawCut         = 0.7  // the least cut whose effect stands above the noise
+	lawDeepest     = 0.35 // the deepest single cut
+	lawZ           = 2.0  // standard errors that settle a sequential test
+	lawMinCount    = 50   // completions in a window, at least
+	lawMaxCount    = 400  // and at most
+	lawWindow      = 50 * time.Millisecond
+	lawLongest     = 2 * time.Second  // a window of a slow service ends here at the latest
+	lawRelax       = 5 * time.Second  // time constant of the way back while calm
+	lawForget      = 10 * time.Second // time constant of the peak of in-flight
+	lawDrift       = 30 * time.Second // time constant of base upwards while calm
+	lawProbe       = 30 * time.Second // between probes of base while binding, at most
+	lawProbeRTTs   = 300              // but at least so many latencies
+	lawProbeN      = 10000            // and completions
+)
+
+// phase is what the law is trying to find out.
+type phase uint8
+
+const (
+	steady  phase = iota
+	raising       // does throughput follow a raise?
+	cutting       // does a cut towards gain × rate × base cost throughput?
+	probing       // where does throughput begin to fall? base is measured there
+)
+
+func (p phase) String() string {
+	return [...]string{"steady", "raising", "cutting", "probing"}[p]
+}
+
+// sample is what was seen since the last window closed.
+type sample struct {
+	now       time.Duration // on the gate's clock
+	completed float64       // requests that left the handler with a latency
+	abandoned float64       // of those, whose client had left
+	occupied  float64       // requests inside, integrated over time, seconds
+	square    float64       // sum of squared latencies
+	offered   float64       // arrivals
+	held      float64       // arrivals that found the gate full
+	peak      float64       // most in flight
+	hot       bool          // the CPU is saturated
+}
+
+// binding reports whether most arrivals found the gate full.
+func (s *sample) binding() bool { return s.held > .5*s.offered }
+
+// law finds how many requests may be inside: limit = gain × throughput × base
+// latency (Little's law), where no change is believed until the throughput it
+// caused has been seen. It is a plain state machine without a lock or a clock.
+type law struct {
+	min, max, initial float64
+	hardMax           float64 // max before a cap
+
+	limit float64
+	base  float64 // seconds in the handler without a queue; 0 while unknown
+	rate  float64 // completions per second
+	best  float64 // most of them lately: what can be done, also while less is asked
+
+	phase     phase
+	before    float64 // limit before the change under test
+	rateThen  float64 // throughput before it
+	countThen float64 // completions behind rateThen
+	cuts      int     // in a row that cost nothing
+	triedUp   bool
+
+	start     time.Duration // of the window
+	lastClose time.Duration
+	settle    time.Duration // a change takes effect until then
+	settling  bool
+
+	last      float64 // latency of the last window
+	spread    float64 // squared coefficient of variation of latency, smoothed
+	peak      float64 // of in-flight, decaying
+	offered   float64 // arrivals per second
+	calmOffer float64 // the same in calm times
+	surge     bool    // offered is beyond what calmOffer explains
+	strained  int     // windows in a row with a saturated CPU and a queue
+	calmFor   float64 // seconds
+	calmTail  float64 // slow requests of calm times, seconds
+	probeAt   time.Duration
+	eagerness float64 // of the time between probes; doubles while a probe confirms
+	windows   float64 // steady windows at this limit
+	rateHere  float64 // throughput at this limit, smoothed
+	timeHere  float64 // latency at this limit, smoothed
+}
+
+func newLaw(now time.Duration, lo, initial, hi float64) law {
+	return law{
+		min: lo, max: hi, hardMax: hi, initial: initial, limit: initial,
+		spread: .5, eagerness: 1, start: now, lastClose: now,
+	}
+}
+
+// bound changes the bounds; the limit moves into them.
+func (l *law) bound(lo, initial, hi float64) {
+	l.min, l.initial, l.max, l.hardMax = lo, initial, hi, hi
+	l.limit = min(max(l.limit, lo), hi)
+}
+
+// cap lowers the upper bound for the time being. A limit above it comes down
+// at once, and what was being tested is void.
+func (l *law) cap(hi float64) {
+	l.max = min(max(hi, l.min), l.hardMax)
+	if l.limit > l.max {
+		l.limit, l.phase, l.cuts = l.max, steady, 0
+		l.windows, l.rateHere, l.timeHere = 0, 0, 0
+	}
+}
+
+// tail is about what one request in a hundred takes while there is no overload,
+// seconds. 1 + 3 standard deviations is within a third of the 99th percentile
+// of lognormal times, however uneven they are.
+func (l *law) tail() float64 {
+	return max(l.base*(1+3*math.Sqrt(l.spread)), l.calmTail)
+}
+
+// slots is the limit as a number of requests.
+func (l *law) slots() int64 { return int64(math.Round(l.limit)) }
+
+// observe is given what was seen since start and says whether it closed the
+// window: the caller then begins a new sample at s.now. inside is how many
+// are in flight.
+func (l *law) observe(s sample, inside int64) (closed bool) {
+	if l.settling {
+		if inside > l.slots() || s.now < l.settle {
+			return false
+		}
+		l.settling = false
+		l.start = s.now
+		return true
+	}
+	if s.completed < 8 {
+		return false
+	}
+	d := (s.now - l.start).Seconds()
+	// Little's law, not the mean of what completed: that would still hear of
+	// the time before a change.
+	latency := s.occupied / s.completed
+	rate := max(s.completed-s.abandoned, .5) / d // never 0: its logarithm is taken
+	need := min(max(lawMinCount, 200*l.spread), lawMaxCount)
+	if l.phase != steady {
+		// A sequential test: did the throughput follow the limit?
+		if d < max(latency, l.base) {
+			return false
+		}
+		verdict := l.rateThen * math.Pow(l.limit/l.before, l.doubt(s.hot))
+		noise := math.Sqrt(max(l.spread, .5) * (1/s.completed + 1/max(l.countThen, 16)))
+		if s.completed < 16 || math.Abs(rate/verdict-1) < lawZ*noise && s.completed < need && d < lawLongest.Seconds() {
+			return false
+		}
+	} else {
+		latencies := 2.
+		if l.base == 0 {
+			need, latencies = 16, 1
+		}
+		if l.base > 0 && latency > lawAlarm*l.base && s.held > 0 {
+			need, latencies = 16, 0
+		}
+		if d < lawWindow.Seconds() || s.completed < need && d < 1 || d < latencies*latency && d < lawLongest.Seconds() {
+			return false
+		}
+	}
+	l.close(s, d, latency, rate)
+	return true
+}
+
+func (l *law) close(s sample, d, latency, rate float64) {
+	l.spread += .2 * (max(0, s.square/s.completed/(latency*latency)-1) - l.spread)
+	l.offered = s.offered / d
+	// More demand than in calm times, beyond chance, makes an overload likelier
+	// than a slower handler.
+	expected := lawDemand * l.calmOffer * d
+	l.surge = l.calmOffer > 0 && s.offered > expected+2*math.Sqrt(expected)
+	l.last = latency
+	l.start = s.now
+	since := (s.now - l.lastClose).Seconds()
+	l.lastClose = s.now
+	l.peak = max(l.peak*math.Exp(-since/lawForget.Seconds()), s.peak)
+	l.best = max(rate, l.best*math.Exp(-since/lawDrift.Seconds()))
+	if l.rate == 0 {
+		l.rate = rate
+	} else if l.phase == steady {
+		l.rate += .4 * (rate - l.rate)
+	}
+	// Slow but not binding is an overload if the CPU is saturated and stays
+	// so, or if there is more demand than in calm times.
+	if s.hot && latency > lawSlow*l.base && s.peak > .5*l.limit {
+		l.strained++
+	} else {
+		l.strained = 0
+	}
+	queueing := l.surge && latency > lawAlarm*l.base && s.peak > .25*l.limit
+	if s.binding() || l.base > 0 && (queueing || l.strained >= 3) {
+		l.calmFor = 0
+		if s.abandoned > lawAbandon*s.completed {
+			l.retreat(s.now, latency)
+			return
+		}
+		l.busy(s.now, rate, latency, s.completed, s.hot)
+		return
+	}
+	l.calm(s.now, rate, latency, since)
+}
+
+// calm learns what normal is, and lets the limit relax.
+func (l *law) calm(now time.Duration, rate, latency, since float64) {
+	if l.calmOffer == 0 {
+		l.calmOffer = l.offered
+	} else {
+		l.calmOffer += min(.3, since) * (l.offered - l.calmOffer)
+	}
+	switch l.phase {
+	case cutting, probing:
+		l.move(now, l.before)
+	case raising:
+		if l.elasticity(rate) < lawFollow {
+			l.move(now, l.before)
+		}
+	}
+	l.phase = steady
+	l.cuts = 0
+	if l.calmFor += since; l.calmFor > .2 {
+		l.triedUp = false
+	}
+	l.eagerness = 1
+	l.probeAt = now + l.probeEvery(rate)
+	// Calm can be close to full: what is slow then is no yardstick.
+	slow := min(latency, lawSlow*l.base) * (1 + 3*math.Sqrt(l.spread))
+	l.calmTail += min(1, since/lawRelax.Seconds()) * (slow - l.calmTail)
+	switch over := latency / l.base; {
+	case l.base == 0:
+		l.base = latency
+	case over < 1:
+		l.base += .3 * (latency - l.base)
+	case over < lawSlow:
+		l.base += min(1, since/lawDrift.Seconds()) * (latency - l.base)
+	}
+	if latency < lawCalm*l.base {
+		// The limit of calm times leaves room for a burst from idle.
+		goal := min(max(l.initial, lawPeak*l.peak), l.max)
+		f := math.Exp(since / lawRelax.Seconds())
+		if l.limit < goal {
+			l.limit = min(goal, l.limit*f)
+		} else {
+			l.limit = max(goal, l.limit/f)
+		}
+	}
+	l.windows, l.rateHere, l.timeHere = 0, 0, 0
+}
+
+// elasticity is how far the throughput followed the limit: 1 in proportion,
+// 0 not at all.
+func (l *law) elasticity(rate float64) float64 {
+	return math.Log(rate/l.rateThen) / math.Log(l.limit/l.before)
+}
+
+// doubt is the elasticity from which throughput is said to have followed the
+// limit. A cut that demand or the CPU called for is not given up lightly.
+func (l *law) doubt(hot bool) float64 {
+	if l.phase == cutting && (hot || l.surge) {
+		return lawFollowSurge
+	}
+	return lawFollow
+}
+
+// busy handles a window in which the limit was binding.
+func (l *law) busy(now time.Duration, rate, latency, count float64, hot bool) {
+	switch l.phase {
+	case raising:
+		if e := l.elasticity(rate); e > lawFollow {
+			// More concurrency, more throughput: we were below the knee.
+			if e > .8 || l.base == 0 {
+				l.base = latency
+			} else {
+				l.base = max(l.base, .7*latency)
+			}
+			l.raise(now, rate)
+			return
+		}
+		l.limit = l.before
+		l.countThen = count
+		l.cut(now, rate, false)
+		return
+	case cutting, probing:
+		l.judgeCut(now, rate, latency, count, hot)
+		return
+	}
+	l.cuts = 0
+	if l.base == 0 {
+		l.base = latency
+		l.raise(now, rate)
+		return
+	}
+	l.windows++
+	l.countThen = min(l.countThen+count, 400)
+	w := max(.25, 1/l.windows)
+	l.rateHere += w * (rate - l.rateHere)
+	l.timeHere += w * (latency - l.timeHere)
+	over := l.timeHere / l.base
+	goal := lawGain * l.rateHere * l.base
+	// Without more demand than in calm times and with processors to spare, a
+	// limit that binds may just be too low. Only more concurrency can tell.
+	doubtful := !l.triedUp && !hot && !l.surge
+	switch {
+	case over > 1.5*lawSlow || over > lawSlow && l.windows >= 2:
+		if doubtful {
+			l.raise(now, l.rateHere)
+		} else {
+			l.countThen = min(l.countThen, 200)
+			l.cut(now, l.rateHere, hot || l.surge)
+		}
+	case over < lawCalm:
+		if over < .9 && l.windows >= 2 {
+			l.base += .5 * (l.timeHere - l.base)
+		}
+		l.move(now, min(max(goal, l.limit), 2*l.limit))
+	case doubtful:
+		l.raise(now, l.rateHere)
+	case over < lawSlow && goal > 1.1*l.limit:
+		l.move(now, min(goal, 2*l.limit))
+	case now > l.probeAt:
+		l.before, l.rateThen, l.phase = l.limit, l.rateHere, probing
+		l.countThen = min(l.countThen, 200)
+		l.move(now, l.limit*lawCut)
+	}
+}
+
+// retreat gives way where clients leave before they are answered: whatever made
+// it so, fewer inside is better, and throughput cannot be judged from answers
+// that nobody got.
+func (l *law) retreat(now time.Duration, latency float64) {
+	if l.base == 0 {
+		l.base = latency * l.min / l.limit
+	}
+	l.phase, l.cuts = steady, 0
+	l.move(now, .5*l.limit)
+}
+
+// judgeCut decides what the throughput after a cut says.
+func (l *law) judgeCut(now time.Duration, rate, latency, count float64, hot bool) {
+	if l.elasticity(rate) > l.doubt(hot) || l.limit <= l.min {
+		// Below the knee: latency is now the time in the handler alone.
+		if l.phase == probing && l.base > 0 && math.Abs(latency/l.base-1) < .4 {
+			l.eagerness = min(2*l.eagerness, 4)
+			l.base += .5 * (latency - l.base)
+		} else {
+			l.eagerness = 1
+			if l.surge && l.base > 0 {
+				// More demand explains it well enough: believe in a slower
+				// handler only little by little.
+				latency = min(latency, 1.25*l.base)
+			}
+			l.base = latency
+		}
+		l.probeAt = now + l.probeEvery(max(rate, l.rateThen))
+		l.phase = steady
+		l.cuts = 0
+		l.rate = l.rateThen
+		l.move(now, min(lawGain*l.rate*l.base, 2*l.before))
+		return
+	}
+	if latency < l.base && l.phase == cutting {
+		l.base = latency
+	}
+	// Nothing lost, so still at or above the knee, and its rate better known.
+	rate = l.rateThen + (rate-l.rateThen)*count/(count+l.countThen)
+	l.countThen = min(l.countThen+count, 400)
+	if l.phase == probing || l.limit > 1.3*lawGain*rate*l.base {
+		l.cut(now, rate, false)
+		return
+	}
+	l.phase = steady
+	l.cuts = 0
+	l.windows, l.rateHere, l.timeHere = 1, rate, latency
+}
+
+// probeEvery is how long base is trusted while the limit binds.
+func (l *law) probeEvery(rate float64) time.Duration {
+	return seconds(l.eagerness * max(lawProbe.Seconds(), lawProbeRTTs*l.base, lawProbeN/rate))
+}
+
+func (l *law) raise(now time.Duration, rate float64) {
+	l.triedUp = true
+	l.before, l.rateThen, l.phase = l.limit, rate, raising
+	l.move(now, 2*l.limit)
+}
+
+// cut lowers the limit towards gain × rate × base. Where the cause is sure it
+// goes there at once, otherwise in steps whose effect can be judged.
+func (l *law) cut(now time.Duration, rate float64, sure bool) {
+	l.before, l.rateThen, l.phase = l.limit, rate, cutting
+	goal := lawGain * rate * l.base
+	if goal > .8*l.limit {
+		// base is unknown or inflated: look for the knee.
+		l.phase = probing
+		goal, sure = 0, false
+	}
+	// Each cut that cost nothing makes the next one bolder.
+	l.cuts++
+	deepest := max(lawDeepest, math.Pow(lawCut, float64(l.cuts)))
+	if sure {
+		deepest = 0
+	}
+	l.move(now, min(max(goal, deepest*l.limit), lawCut*l.limit))
+}
+
+// move changes the limit and waits for one latency, as it will be then,
+// before anything is measured.
+func (l *law) move(now time.Duration, to float64) {
+	to = min(max(to, l.min), l.max)
+	from := l.slots()
+	wait := l.last
+	if to < l.limit {
+		wait = max(wait*to/l.limit, l.base)
+	}
+	l.limit = to
+	if l.slots() != from {
+		l.settling = true
+		l.settle = now + seconds(wait)
+	}
+	if l.phase == steady {
+		l.countThen = 0
+	}
+	l.windows, l.rateHere, l.timeHere = 0, 0, 0
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
