@@ -36,7 +36,7 @@ func (m *memoryMeter) read() (Value, error) {
 		}
 	}
 	host, err := m.total()
-	size := uint64(math.MaxUint64)
+	size := uint64(math.MaxInt64) // which is also what no GOMEMLIMIT is
 	if err == nil && host.Total > 0 {
 		size = host.Total
 	}
@@ -110,7 +110,12 @@ func (m *memoryMeter) readRuntime() runtimeMemory {
 		}
 		return m.samples[i].Value.Uint64()
 	}
-	limit, total, released, free, objects, live := v(0), v(1), v(2), v(3), v(4), v(5)
+	return apportion(v(0), v(1), v(2), v(3), v(4), v(5))
+}
+
+// apportion divides what the runtime has of the system into what the process
+// holds and what the collector would give back.
+func apportion(limit, total, released, free, objects, live uint64) runtimeMemory {
 	has := total - min(released, total)
 	spare := min(free+objects-min(live, objects), has)
 	return runtimeMemory{limit: limit, held: has - spare, spare: spare}

@@ -41,12 +41,12 @@ func (s *Sampler) Scheduler() Scheduler { return s.SchedulerAt(s.Now()) }
 // and saves reading the clock again.
 func (s *Sampler) SchedulerAt(now time.Duration) Scheduler {
 	c := &s.scheduler
-	at := c.at.Load()
-	if int64(now) >= at && c.busy.CompareAndSwap(false, true) {
+	due := c.due.Load()
+	if int64(now) >= due && c.busy.CompareAndSwap(false, true) {
 		s.readScheduler(now)
-		at = c.at.Load()
+		due = c.due.Load()
 	}
-	if !c.known.Load() || int64(now)-at > int64(schedulerExpires) {
+	if !c.known.Load() || int64(now)-due > int64(schedulerExpires) {
 		return Scheduler{}
 	}
 	return Scheduler{
@@ -56,12 +56,12 @@ func (s *Sampler) SchedulerAt(now time.Duration) Scheduler {
 	}
 }
 
-// scheduler holds the last reading. at is when the next one is due.
+// scheduler holds the last reading.
 type scheduler struct {
 	read func() Scheduler
 	busy atomic.Bool // somebody is reading
 
-	at       atomic.Int64
+	due      atomic.Int64 // when to read again, by Sampler.Now
 	runnable atomic.Uint64
 	latency  atomic.Int64
 	known    atomic.Bool
@@ -71,6 +71,9 @@ type scheduler struct {
 func (s *Sampler) readScheduler(now time.Duration) {
 	c := &s.scheduler
 	defer c.busy.Store(false)
+	if int64(now) < c.due.Load() {
+		return // somebody has read between the caller's look and now
+	}
 	got, err := c.call()
 	if err == nil && got.Known && !(got.Runnable >= 0 && !math.IsInf(got.Runnable, 1) && got.Latency >= 0) {
 		err = &SignalError{"scheduler", fmt.Errorf("%v runnable and %v are no state", got.Runnable, got.Latency)}
@@ -82,7 +85,7 @@ func (s *Sampler) readScheduler(now time.Duration) {
 	c.runnable.Store(math.Float64bits(got.Runnable))
 	c.latency.Store(int64(got.Latency))
 	c.known.Store(got.Known)
-	c.at.Store(int64(now + schedulerEvery))
+	c.due.Store(int64(now + schedulerEvery))
 	s.faults.note(schedulerSignal, failed, err)
 }
 
@@ -95,7 +98,6 @@ func (c *scheduler) call() (got Scheduler, err error) {
 type runtimeScheduler struct {
 	state   []metrics.Sample
 	latency []metrics.Sample
-	buckets []float64
 	before  []uint64
 	due     time.Time
 	last    time.Duration

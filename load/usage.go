@@ -115,9 +115,9 @@ func (s *Sampler) sample(unless time.Duration) {
 		}
 		*next = *last
 	}
-	next.tried = began
 
 	usage, err := s.slow.read()
+	next.tried = time.Now()
 	all := []error{err}
 	var failed, good signals
 	take := func(signal signals, name string, to *dated, v Value) {

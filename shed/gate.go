@@ -514,12 +514,12 @@ func (g *gate) step(now time.Duration) {
 	if int64(now) < due || !g.nextStep.CompareAndSwap(due, int64(now+lawWindow/32)) {
 		return
 	}
-	hot, short := g.strain()
+	hot, usage := g.strain()
 	if !g.mu.TryLock() {
 		return
 	}
 	defer g.mu.Unlock()
-	g.guardMemory(short)
+	g.guardMemory(usage.Memory.V)
 	m := marks{completed: g.completed.Load(), abandoned: g.abandoned.Load(),
 		square: g.square.Load(), slow: g.slow.Load(), held: g.held}
 	for i := range g.tally.arrived {
@@ -535,6 +535,7 @@ func (g *gate) step(now time.Duration) {
 		held:      float64(m.held - g.mark.held),
 		peak:      float64(g.peak.Load()),
 		hot:       hot,
+		cpu:       usage.CPU.V,
 	}
 	if !g.law.observe(s, g.inside.Load()) {
 		return
@@ -562,16 +563,12 @@ func (g *gate) publish() {
 	g.base.Store(int64(seconds(g.law.base)))
 }
 
-// strain reads the load: whether the CPU is saturated, and how much of the
-// memory is used (0 where that is unknown).
-func (g *gate) strain() (hot bool, memory float64) {
+// strain reads the load, and whether the CPU is saturated. What is unknown in
+// the usage is 0.
+func (g *gate) strain() (hot bool, usage load.Usage) {
 	sched := g.sampler.Scheduler()
-	hot = sched.Known && sched.Runnable > lawRunnable
-	usage := g.sampler.Usage()
-	if usage.CPU.Known && usage.CPU.V >= lawHot {
-		hot = true
-	}
-	return hot, usage.Memory.V
+	usage = g.sampler.Usage()
+	return sched.Known && sched.Runnable > lawRunnable || usage.CPU.V >= lawHot, usage
 }
 
 // guardMemory bars classes while memory is short: above 90 % of the limit all

@@ -16,6 +16,8 @@ const (
 	lawDemand      = 1.5  // arrivals over those of calm times that count as more demand
 	lawHot         = 0.98 // CPU use that counts as saturated
 	lawRunnable    = 8.0  // runnable goroutines per P that count as saturated
+	lawTelling     = 0.25 // CPU use from which it tells what the CPU can do
+	lawLeastBurst  = 8    // room for a burst that the CPU does not take away
 	lawPeak        = 1.5  // calm limit over the recent peak of in-flight
 	lawAlarm       = 4.0  // latency over base that does not wait for a full window
 	lawAbandon     = 0.3  // share of abandoned work that needs no further evidence
@@ -25,13 +27,14 @@ const (
 	lawMinCount    = 50   // completions in a window, at least
 	lawMaxCount    = 400  // and at most
 	lawWindow      = 50 * time.Millisecond
-	lawLongest     = 2 * time.Second  // a window of a slow service ends here at the latest
-	lawRelax       = 5 * time.Second  // time constant of the way back while calm
-	lawForget      = 10 * time.Second // time constant of the peak of in-flight
-	lawDrift       = 30 * time.Second // time constant of base upwards while calm
-	lawProbe       = 30 * time.Second // between probes of base while binding, at most
-	lawProbeRTTs   = 300              // but at least so many latencies
-	lawProbeN      = 10000            // and completions
+	lawLongest     = 2 * time.Second       // a window of a slow service ends here at the latest
+	lawRelax       = 5 * time.Second       // time constant of the way back while calm
+	lawBurst       = 50 * time.Millisecond // of work that a burst may bring at once
+	lawForget      = 10 * time.Second      // time constant of the peak of in-flight
+	lawDrift       = 30 * time.Second      // time constant of base upwards while calm
+	lawProbe       = 30 * time.Second      // between probes of base while binding, at most
+	lawProbeRTTs   = 300                   // but at least so many latencies
+	lawProbeN      = 10000                 // and completions
 )
 
 // phase is what the law is trying to find out.
@@ -59,6 +62,7 @@ type sample struct {
 	held      float64       // arrivals that found the gate full
 	peak      float64       // most in flight
 	hot       bool          // the CPU is saturated
+	cpu       float64       // its use, 0…1; 0 where that is unknown
 }
 
 // binding reports whether most arrivals found the gate full.
@@ -173,7 +177,7 @@ func (l *law) observe(s sample, inside int64) (closed bool) {
 		if l.base == 0 {
 			need, latencies = 16, 1
 		}
-		if l.base > 0 && latency > lawAlarm*l.base && s.held > 0 {
+		if l.base > 0 && (s.held > 0 && latency > lawAlarm*l.base || s.hot && latency > lawSlow*l.base) {
 			need, latencies = 16, 0
 		}
 		if d < lawWindow.Seconds() || s.completed < need && d < 1 || d < latencies*latency && d < lawLongest.Seconds() {
@@ -210,7 +214,7 @@ func (l *law) close(s sample, d, latency, rate float64) {
 		l.strained = 0
 	}
 	queueing := l.surge && latency > lawAlarm*l.base && s.peak > .25*l.limit
-	if s.binding() || l.base > 0 && (queueing || l.strained >= 3) {
+	if s.binding() || l.base > 0 && (queueing || l.strained >= 2) {
 		l.calmFor = 0
 		if s.abandoned > lawAbandon*s.completed {
 			l.retreat(s.now, latency)
@@ -219,11 +223,11 @@ func (l *law) close(s sample, d, latency, rate float64) {
 		l.busy(s.now, rate, latency, s.completed, s.hot)
 		return
 	}
-	l.calm(s.now, rate, latency, since)
+	l.calm(s.now, rate, latency, since, s.cpu)
 }
 
 // calm learns what normal is, and lets the limit relax.
-func (l *law) calm(now time.Duration, rate, latency, since float64) {
+func (l *law) calm(now time.Duration, rate, latency, since, cpu float64) {
 	if l.calmOffer == 0 {
 		l.calmOffer = l.offered
 	} else {
@@ -257,7 +261,7 @@ func (l *law) calm(now time.Duration, rate, latency, since float64) {
 	}
 	if latency < lawCalm*l.base {
 		// The limit of calm times leaves room for a burst from idle.
-		goal := min(max(l.initial, lawPeak*l.peak), l.max)
+		goal := min(max(l.roomForBurst(rate, cpu), lawPeak*l.peak), l.max)
 		f := math.Exp(since / lawRelax.Seconds())
 		if l.limit < goal {
 			l.limit = min(goal, l.limit*f)
@@ -266,6 +270,18 @@ func (l *law) calm(now time.Duration, rate, latency, since float64) {
 		}
 	}
 	l.windows, l.rateHere, l.timeHere = 0, 0, 0
+}
+
+// roomForBurst is how many a burst from idle may find room for: the initial
+// limit, but no more than lawBurst of work where the CPU is busy enough to tell
+// what it can do. By the utilization law (Denning and Buzen 1978) a CPU that is
+// used by a share u at a rate x is full at x/u. What is beyond that waits
+// better in front of the gate, where it is ranked.
+func (l *law) roomForBurst(rate, cpu float64) float64 {
+	if cpu < lawTelling {
+		return l.initial
+	}
+	return min(l.initial, max(rate/cpu*lawBurst.Seconds(), lawLeastBurst))
 }
 
 // elasticity is how far the throughput followed the limit: 1 in proportion,
@@ -360,18 +376,12 @@ func (l *law) retreat(now time.Duration, latency float64) {
 func (l *law) judgeCut(now time.Duration, rate, latency, count float64, hot bool) {
 	if l.elasticity(rate) > l.doubt(hot) || l.limit <= l.min {
 		// Below the knee: latency is now the time in the handler alone.
-		if l.phase == probing && l.base > 0 && math.Abs(latency/l.base-1) < .4 {
+		if l.phase == probing && math.Abs(latency/l.base-1) < .4 {
 			l.eagerness = min(2*l.eagerness, 4)
-			l.base += .5 * (latency - l.base)
 		} else {
 			l.eagerness = 1
-			if l.surge && l.base > 0 {
-				// More demand explains it well enough: believe in a slower
-				// handler only little by little.
-				latency = min(latency, 1.25*l.base)
-			}
-			l.base = latency
 		}
+		l.learn(latency)
 		l.probeAt = now + l.probeEvery(max(rate, l.rateThen))
 		l.phase = steady
 		l.cuts = 0
@@ -397,6 +407,21 @@ func (l *law) judgeCut(now time.Duration, rate, latency, count float64, hot bool
 // probeEvery is how long base is trusted while the limit binds.
 func (l *law) probeEvery(rate float64) time.Duration {
 	return seconds(l.eagerness * max(lawProbe.Seconds(), lawProbeRTTs*l.base, lawProbeN/rate))
+}
+
+// learn takes over the latency below the knee as base. Where something else
+// than a slower handler explains a greater one, it is believed only little by
+// little: more demand, or in a probe, which nothing called for, chance. What
+// chance adds would stay for as long as the limit binds.
+func (l *law) learn(latency float64) {
+	switch {
+	case l.phase == probing && l.base > 0:
+		l.base = min(l.base+.5*(latency-l.base), 1.1*l.base)
+	case l.surge && l.base > 0:
+		l.base = min(latency, 1.25*l.base)
+	default:
+		l.base = latency
+	}
 }
 
 func (l *law) raise(now time.Duration, rate float64) {

@@ -95,9 +95,49 @@ func TestAGrantThatMeetsItsClientsLeavingGoesToTheNext(t *testing.T) {
 	})
 }
 
+// The last one inside leaves at the moment at which another request finds the
+// slots taken: one of the two has to see the other.
+func TestAnArrivalThatMeetsTheLastDepartureIsNotForgotten(t *testing.T) {
+	rounds := either(20_000, 4000)
+	bubble(t, func(t *testing.T) {
+		s := shedder(t, fixed(1))
+		entered := make(chan chan struct{}, 2)
+		h := s.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			leave := make(chan struct{})
+			entered <- leave
+			<-leave
+		}))
+		r := request()
+		send := func() { h.ServeHTTP(&nullWriter{http.Header{}}, r) }
+		go send()
+		synctest.Wait()
+		var ready atomic.Int64
+		for round := range rounds {
+			leave := <-entered
+			ready.Store(0)
+			together := func(f func()) {
+				ready.Add(1)
+				for i := 0; ready.Load() < 2 && i < 1000; i++ {
+					runtime.Gosched()
+				}
+				f()
+			}
+			go together(func() { close(leave) })
+			go together(send)
+			synctest.Wait()
+			if len(entered) != 1 {
+				t.Fatalf("round %d: a request waits although nobody is inside", round)
+			}
+		}
+		close(<-entered)
+		synctest.Wait()
+		empty(t, s)
+	})
+}
+
 func TestHundredThousandDeparturesLeaveNothingBehind(t *testing.T) {
 	leaktest.Check(t)
-	const workers = 8
+	const workers = 8 // and as many that cancel
 	each := 100_000 / workers
 	s := shedder(t, trusting(fixed(2))...)
 	h := s.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { runtime.Gosched() }))

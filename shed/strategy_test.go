@@ -213,6 +213,29 @@ func TestPriorityShedsFromTheLeastImportantClassUpToItsCap(t *testing.T) {
 	}
 }
 
+func TestPriorityShedsAtLeastTheMinimumAndAtMostTheMaximum(t *testing.T) {
+	for _, tc := range []struct{ cpu, least, most, want float64 }{
+		{1, 0, .12, .12}, // CPU and memory ask for 0.60
+		{.5, .25, .5, .25},
+		{.5, 0, 1, 0},
+	} {
+		bubble(t, func(t *testing.T) {
+			m := new(machine)
+			m.set(tc.cpu, tc.cpu)
+			s := shedder(t, shed.ByPriority(map[handrail.Priority]float64{handrail.Background: 1}), shed.WithRates(tc.least, tc.most),
+				shed.WithPriorityHeader(classHeader), shed.WithSeed(3), shed.WithSampler(m.sampler(t)))
+			h := s.Wrap(noop)
+			for range 100 {
+				get(h, classHeader, "background")
+			}
+			time.Sleep(200 * time.Millisecond)
+			if got := shedShare(h, 4000, classHeader, "background"); math.Abs(got-tc.want) > .03 {
+				t.Errorf("between %v and %v: shed %.3f, want %.2f", tc.least, tc.most, got, tc.want)
+			}
+		})
+	}
+}
+
 func TestPriorityShedsTheRareClassFirstEvenWhereItIsNotEnough(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := new(machine)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -176,7 +177,8 @@ func finish(calls []*call) {
 
 // request makes one with pairs of header names and values.
 func request(headers ...string) *http.Request {
-	r := httptest.NewRequest("GET", "/", nil)
+	r := &http.Request{Method: "GET", URL: &url.URL{Path: "/"}, Header: http.Header{}, Body: http.NoBody, Host: "example.com",
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: "192.0.2.1:1234"}
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
@@ -185,9 +187,12 @@ func request(headers ...string) *http.Request {
 
 // get serves a request on this goroutine and returns the status.
 func get(h http.Handler, headers ...string) int {
-	w := httptest.NewRecorder()
+	w := &statusWriter{header: http.Header{}}
 	h.ServeHTTP(w, request(headers...))
-	return w.Code
+	if w.status == 0 {
+		return http.StatusOK
+	}
+	return w.status
 }
 
 // empty is true of a Shedder that holds nothing.

@@ -38,6 +38,23 @@ func (r *Recorder) NotifyLongLived(l LongLivedListener) {
 	}
 }
 
+// Unsubscribe takes back one NotifyLongLived of l. It reports whether l will
+// not be called for it: false means that it has been, or is just being.
+func (r *Recorder) Unsubscribe(l LongLivedListener) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.LongLived() {
+		return false
+	}
+	for i := len(r.listeners) - 1; i >= 0; i-- {
+		if r.listeners[i] == l {
+			r.listeners = append(r.listeners[:i], r.listeners[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
 func (r *Recorder) becomeLongLived() {
 	r.mu.Lock()
 	if r.LongLived() {

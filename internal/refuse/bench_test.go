@@ -73,12 +73,12 @@ func BenchmarkServer(b *testing.B) {
 		name    string
 		handler http.HandlerFunc
 	}{
-		{"refused", func(w http.ResponseWriter, r *http.Request) { p.Write(w, r, time.Second) }},
 		{"handler", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/problem+json")
 			w.WriteHeader(503)
 			w.Write(p.Body())
 		}},
+		{"refused", func(w http.ResponseWriter, r *http.Request) { p.Write(w, r, time.Second) }},
 	} {
 		for _, body := range []string{"", strings.Repeat("x", 1000)} {
 			method := http.MethodGet

@@ -49,6 +49,9 @@
 //     out at once. Left to itself, net/http would then wait for the body
 //     without limit, or reset the connection under a client that is still
 //     sending and so take the answer back.
+//   - Where a layer outside hides the deadlines of the connection, as
+//     http.TimeoutHandler does, the connection is closed after the answer,
+//     which so goes out at once, but net/http then waits for the body.
 //
 // A response that has to be sent before the body is judged can only be sent by
 // flushing, so layers further out see a Flush for such a request, and where

@@ -15,7 +15,7 @@ type Response struct {
 	handler   handrail.RejectionHandler
 	body      []byte
 	length    []string
-	patience  time.Duration
+	limits    limits
 }
 
 // ValidStatus says whether a request may be refused with status: that of an
@@ -61,7 +61,7 @@ func New(rejection handrail.Rejection, handler handrail.RejectionHandler) *Respo
 		handler:   handler,
 		body:      body,
 		length:    []string{fmt.Sprint(len(body))},
-		patience:  patience,
+		limits:    usual,
 	}
 }
 
@@ -70,7 +70,7 @@ func New(rejection handrail.Rejection, handler handrail.RejectionHandler) *Respo
 // The answer to HEAD has the same headers and no body.
 func (p *Response) Write(w http.ResponseWriter, r *http.Request, retryAfter time.Duration) {
 	retryAfter = max(retryAfter, 0)
-	u := hold(w, r, p.patience)
+	u := p.limits.hold(w, r)
 	if p.handler != nil {
 		rejection := p.rejection
 		rejection.RetryAfter = retryAfter
@@ -82,7 +82,7 @@ func (p *Response) Write(w http.ResponseWriter, r *http.Request, retryAfter time
 			w.Write(p.body) // who has left is not told
 		}
 	}
-	u.settle(w, r)
+	p.limits.settle(u, w, r)
 }
 
 // Status is the status of the response.

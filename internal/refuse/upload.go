@@ -6,24 +6,28 @@ import (
 	"time"
 )
 
-const (
+// limits are the times for which a body may hold up its connection.
+type limits struct {
 	// patience is how long an HTTP/1 body may take to arrive for the
 	// connection to live on.
-	patience = 5 * time.Millisecond
+	patience time.Duration
 	// linger is how long net/http may discard the rest of a body after the
 	// response, on a connection that closes.
-	linger = 500 * time.Millisecond
+	linger time.Duration
 	// rest is the same where the connection seems to live on. If it does,
 	// the body is gone and net/http waits for the next request, which a
 	// deadline here must not disturb: it is reset when the outermost handler
 	// returns, so it is set beyond what that may take. If the connection
 	// closes for a reason not seen from here, it bounds the wait.
-	rest = 5 * time.Second
-	// readAhead is how much of a request net/http has read when the handler
-	// starts. Where a connection closes with less than that unread there is
-	// normally nothing to reset it for.
-	readAhead = 4 << 10
-)
+	rest time.Duration
+}
+
+var usual = limits{patience: 5 * time.Millisecond, linger: 500 * time.Millisecond, rest: 5 * time.Second}
+
+// readAhead is how much of a request net/http has read when the handler
+// starts. Where a connection closes with less than that unread there is
+// normally nothing to reset it for.
+const readAhead = 4 << 10
 
 // upload is what was done about the body of a request before the response.
 type upload uint8
@@ -34,21 +38,24 @@ const (
 	forsaken               // the connection closes anyway
 )
 
-// hold makes sure that the response to r waits no longer than patience for
+// hold makes sure that the response to r waits no longer than l.patience for
 // the body of r. It is called before the response is written.
-func hold(w http.ResponseWriter, r *http.Request, patience time.Duration) upload {
+func (l *limits) hold(w http.ResponseWriter, r *http.Request) upload {
 	if r.ContentLength == 0 || r.ProtoMajor != 1 {
 		return none
 	}
 	controller := http.NewResponseController(w)
-	wait, u := patience, awaited
+	wait, u := l.patience, awaited
 	if closes(w, r) {
-		wait, u = linger, forsaken
+		wait, u = l.linger, forsaken
 	}
-	if controller.SetReadDeadline(time.Now().Add(wait)) != nil {
-		// On a connection that is to be closed, at least the response is
-		// sent before the body is discarded.
+	unable := controller.SetReadDeadline(time.Now().Add(wait)) != nil
+	if unable || u == forsaken {
+		// On a connection that is to be closed, net/http sends the response
+		// before it discards the body.
 		w.Header()["Connection"] = closing
+	}
+	if unable {
 		return none
 	}
 	if r.Close && r.ContentLength > readAhead {
@@ -57,30 +64,30 @@ func hold(w http.ResponseWriter, r *http.Request, patience time.Duration) upload
 	return u
 }
 
-// closes says whether net/http is going to close the connection, which it
-// then decides without looking at the body.
+// closes says whether net/http is going to close the connection whatever
+// becomes of the body.
 func closes(w http.ResponseWriter, r *http.Request) bool {
 	return r.Close || r.Header["Expect"] != nil || w.Header().Get("Connection") == "close"
 }
 
 // settle sends the response and bounds how long net/http may discard what is
 // left of the body when the handler has returned.
-func (u upload) settle(w http.ResponseWriter, r *http.Request) {
+func (l *limits) settle(u upload, w http.ResponseWriter, r *http.Request) {
 	if u != awaited {
 		return
 	}
 	controller := http.NewResponseController(w)
 	err := controller.Flush()
-	wait := rest
+	wait := l.rest
 	if r.Context().Err() != nil {
 		// The deadline passed: net/http cancels the context after any error
 		// on the connection. (Or the client has left, or a deadline further
 		// out has passed; then no harm is done.)
 		closeGently(w)
-		wait = linger
+		wait = l.linger
 	} else if err != nil {
 		// The body is going to be judged when the handler has returned.
-		wait = linger
+		wait = l.linger
 	}
 	controller.SetReadDeadline(time.Now().Add(wait))
 }

@@ -24,7 +24,7 @@ func TestQuantilesAreWithinFivePercentOfExact(t *testing.T) {
 		"constant":     func(*rand.Rand) time.Duration { return 10 * time.Millisecond },
 	}
 	for name, draw := range distributions {
-		for seed := range uint64(5) {
+		for seed := range uint64(3) {
 			rng := rand.New(rand.NewPCG(seed, 7))
 			h := NewHistogram(30*time.Second, 0)
 			var exact []time.Duration

@@ -14,6 +14,7 @@ import (
 )
 
 func TestRequestTellsClassTenantAndDeadline(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	seen := map[string]int{}
 	r := Run(t, Scenario{
@@ -167,6 +168,7 @@ func TestFunctionAfterTheEndOfAContextIsCalledAtOnce(t *testing.T) {
 }
 
 func TestManyTenantsSendTheirShares(t *testing.T) {
+	t.Parallel()
 	sc := Scenario{Seed: 1, Service: Delay{Constant(1)}, Unit: 1000, Shape: Steady(20*time.Second, 1)}
 	sc.Mix.Tenants = []Tenant{{Name: "noisy", Share: 80}}
 	for i := range 10 {
@@ -190,6 +192,7 @@ func TestClientThatWaitsForEverIsAnsweredInTime(t *testing.T) {
 }
 
 func TestPatienceIsInOrderOfDeadlines(t *testing.T) {
+	t.Parallel()
 	r := Run(t, Scenario{
 		Seed: 9, Service: Delay{Constant(time.Hour)}, Unit: 200, Shape: Steady(10*time.Second, 1),
 		Deadline: LogNormal(100*time.Millisecond, 2), HonourCancel: true,

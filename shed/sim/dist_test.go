@@ -20,6 +20,7 @@ func moments(d Dist, n int) (mean, cv float64) {
 }
 
 func TestDistributionsHaveTheirMeanAndVariation(t *testing.T) {
+	t.Parallel()
 	ms := time.Millisecond
 	for _, c := range []struct {
 		d  Dist

@@ -60,6 +60,7 @@ func TestRightLimitKeepsGoodputAtCapacity(t *testing.T) {
 }
 
 func TestLimitIsBlindInAProcessThatDoesNotYield(t *testing.T) {
+	t.Parallel()
 	r := Run(t, Scenario{
 		Seed: 1, Service: Process{Cores: 1, Time: Constant(2 * time.Millisecond)},
 		Shape: Step(time.Second, .5, 20*time.Second, 1.5),
@@ -112,6 +113,7 @@ func TestHandlersWorkOnForClientsThatHaveLeft(t *testing.T) {
 }
 
 func TestPoolServesOthersInPlaceOfThoseWhoLeftTheQueue(t *testing.T) {
+	t.Parallel()
 	r := Run(t, Scenario{
 		Seed: 1, Service: Pool{4, LogNormal(10*time.Millisecond, 1)}, HonourCancel: true,
 		Shape: Steady(20*time.Second, 1.5), Deadline: Constant(200 * time.Millisecond),

@@ -28,6 +28,7 @@ func small() Scenario {
 }
 
 func TestSameSeedSameResult(t *testing.T) {
+	t.Parallel()
 	var results []*Result
 	for range 3 {
 		r := Run(t, small(), semaphore(8))
@@ -68,6 +69,7 @@ func TestEveryMiddlewareIsOfferedTheSameTraffic(t *testing.T) {
 }
 
 func TestSimulationsRunSideBySide(t *testing.T) {
+	t.Parallel()
 	want := Run(t, small(), semaphore(8)).Total
 	var all sync.WaitGroup
 	for range 8 {

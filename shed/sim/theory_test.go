@@ -15,6 +15,7 @@ import (
 // These compare the models with results of queueing theory.
 
 func TestPoolFinishesExactlyItsCapacity(t *testing.T) {
+	t.Parallel()
 	r := Run(t, Scenario{
 		Service: Pool{Workers: 5, Time: Constant(10 * time.Millisecond)},
 		Shape:   Steady(6*time.Second, 1.5), Arrivals: Even, Deadline: Constant(time.Hour),
@@ -42,6 +43,7 @@ func (d *recorded) Draw(r *rand.Rand) time.Duration {
 }
 
 func TestPoolServesFirstComeFirstServedToTheNanosecond(t *testing.T) {
+	t.Parallel()
 	for _, workers := range []int{1, 3} {
 		work := &recorded{Dist: LogNormal(time.Millisecond, 1)}
 		r := Run(t, Scenario{
@@ -64,6 +66,7 @@ func TestPoolServesFirstComeFirstServedToTheNanosecond(t *testing.T) {
 }
 
 func TestPoolWithOneWorkerIsMM1(t *testing.T) {
+	t.Parallel()
 	d, within := shorter(100*time.Second, .06)
 	for _, rho := range []float64{.5, .8} {
 		r := Run(t, Scenario{
@@ -77,6 +80,7 @@ func TestPoolWithOneWorkerIsMM1(t *testing.T) {
 }
 
 func TestPoolWithUnevenTimesIsPollaczekKhinchine(t *testing.T) {
+	t.Parallel()
 	d, within := shorter(100*time.Second, .1)
 	const rho, cv = .6, 1.5
 	r := Run(t, Scenario{
@@ -88,6 +92,7 @@ func TestPoolWithUnevenTimesIsPollaczekKhinchine(t *testing.T) {
 }
 
 func TestPoolWithSeveralWorkersIsErlangC(t *testing.T) {
+	t.Parallel()
 	d, within := shorter(30*time.Second, .06)
 	const workers, rho = 4, .8
 	r := Run(t, Scenario{
@@ -104,6 +109,7 @@ func TestPoolWithSeveralWorkersIsErlangC(t *testing.T) {
 }
 
 func TestProcessorSharingDependsOnTheMeanOnly(t *testing.T) {
+	t.Parallel()
 	d, within := shorter(100*time.Second, .08)
 	const rho = .7
 	for _, times := range []Dist{Constant(time.Millisecond), LogNormal(time.Millisecond, 1.5), Bimodal(Constant(time.Millisecond/2), Constant(5500*time.Microsecond), .1)} {
@@ -131,6 +137,7 @@ func TestProcessorSharingIsExact(t *testing.T) {
 }
 
 func TestProcessIsAQueueInFrontOfTheMiddleware(t *testing.T) {
+	t.Parallel()
 	d, within := shorter(100*time.Second, .05)
 	const rho = .8
 	var held atomic.Int64
@@ -188,6 +195,7 @@ func TestProcessGivesTheCoreAwayWhileARequestIsHeldBack(t *testing.T) {
 }
 
 func TestSamplerSeesTheModel(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		service  Service
 		cpu      float64
