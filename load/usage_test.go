@@ -499,7 +499,7 @@ func TestAgeGoesByTheClockThatDidNotStandStill(t *testing.T) {
 }
 
 func TestDefaultIsSharedAndNotClosed(t *testing.T) {
-	if Default() != Default() {
+	if once, again := Default(), Default(); once != again {
 		t.Fatal("two samplers")
 	}
 	if err := Default().Close(); err != nil {

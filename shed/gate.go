@@ -162,6 +162,7 @@ type arrival struct {
 	ctx    context.Context
 	level  int
 	tenant *tenant
+	fair   bool // its tenant is told apart from others
 	dryRun bool // it is let in whatever is decided
 }
 
@@ -169,7 +170,9 @@ type arrival struct {
 // for that.
 func (g *gate) enter(now time.Duration, a arrival) (why Reason, waited bool) {
 	if g.waiting.Load() == 0 && int32(a.level) < g.barred.Load() && g.take(now) {
-		a.tenant.admitted.Add(1)
+		if a.fair {
+			a.tenant.admitted.Add(1)
+		}
 		return admitted, false
 	}
 	w, patience, why := g.queue(now, a)

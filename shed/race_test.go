@@ -126,7 +126,9 @@ func TestAnArrivalThatMeetsTheLastDepartureIsNotForgotten(t *testing.T) {
 			go together(send)
 			synctest.Wait()
 			if len(entered) != 1 {
-				t.Fatalf("round %d: a request waits although nobody is inside", round)
+				t.Errorf("round %d: a request waits although nobody is inside", round)
+				time.Sleep(time.Minute) // it gives up
+				return
 			}
 		}
 		close(<-entered)

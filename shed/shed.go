@@ -159,7 +159,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if gated {
 		if set.tenant != nil {
 			ref := s.tenants.Acquire(set.tenant(r))
-			a.tenant = ref.Value()
+			a.tenant, a.fair = ref.Value(), true
 			why, waited = s.gate.enter(now, a)
 			ref.Release()
 		} else {

@@ -155,7 +155,7 @@ func TestTheSameSeedShedsTheSameRequests(t *testing.T) {
 		}
 		return d
 	}
-	if decisions(7) != decisions(7) {
+	if once, again := decisions(7), decisions(7); once != again {
 		t.Error("two Shedders with one seed decided differently")
 	}
 	if decisions(7) == decisions(8) {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
+	"sync/atomic"
 	"time"
 )
 
@@ -113,6 +115,27 @@ const (
 // be w's own, because going past w with a body would go past what w does to
 // bodies.
 func capabilities(w http.ResponseWriter) (can capability) {
+	if _, ok := w.(unwrapper); ok {
+		return search(w) // depends on what is within, not on the type alone
+	}
+	t := reflect.TypeOf(w)
+	if last := lastSeen.Load(); last != nil && last.of == t {
+		return last.can
+	}
+	can = search(w)
+	lastSeen.Store(&seen{of: t, can: can})
+	return can
+}
+
+// lastSeen saves the search where one type of writer comes again and again.
+var lastSeen atomic.Pointer[seen]
+
+type seen struct {
+	of  reflect.Type
+	can capability
+}
+
+func search(w http.ResponseWriter) (can capability) {
 	if _, ok := w.(io.ReaderFrom); ok {
 		can |= canReadFrom
 	}
