@@ -41,7 +41,23 @@ func (s *Shedder) answer(w http.ResponseWriter, r *http.Request, why Reason) {
 	}
 	mark(w, httpwrap.Shed)
 	a := s.answers.Load()
-	a.of[why].Write(w, r, a.jitter.RetryAfter(s.gate.drain()))
+	a.of[why].Write(w, r, a.jitter.RetryAfter(s.comeBack(why)))
+}
+
+// comeBack is after which time trying again may help, 0 where that is not
+// known.
+func (s *Shedder) comeBack(why Reason) time.Duration {
+	switch why {
+	case ReasonPressure, ReasonCustom:
+		return 0
+	case ReasonCircuit:
+		if state, lasts := s.circuit.current(s.now()); state == CircuitOpen {
+			return max(s.set.Load().circuit.CoolDown-lasts, 0)
+		}
+		return 0
+	default:
+		return s.gate.drain()
+	}
 }
 
 // mark names the outcome for those further out that look at the response.

@@ -30,12 +30,14 @@
 // use first, then by arrival. So no request is shed while one that matters less
 // is let in, and tenants get max–min fair shares of each class.
 //
-// The room bounds waiting, not only length. While hardly anything is shed, or
-// while a class and all better ones together fit the measured throughput, a
-// request may wait for max(100 ms, 10 × base), twice that if it is critical,
-// 1.5 times if high: that is a burst, and it passes. A class that does not fit
-// may wait only max(10 ms, base ÷ 2), because waiting could only make its
-// answers late. Nobody waits beyond WithMaxWait, or when the request's
+// The room bounds waiting, not only length. While less than 8 % of the requests
+// are shed, or where a class with all better ones asks for less than 0.7 of the
+// measured throughput, a request may wait for max(100 ms, 10 × base), twice
+// that if it is critical, 1.5 times if high: that is a burst, and it passes. A
+// class that just fits may wait about as long as a slow request takes in calm
+// times. One that does not may wait only max(10 ms, base ÷ 2), because waiting
+// could only make its answers late; a tenant that uses less than the greediest
+// is spared that. Nobody waits beyond WithMaxWait, or when the request's
 // deadline leaves no time for the handler.
 //
 // The limit follows Little's law: limit = 1.5 × throughput × base, where base is
@@ -58,11 +60,13 @@
 //
 // Memory is guarded apart from that: above 90 % of what the process may use
 // only critical and high are let in and no more than are inside, above 95 %
-// only critical.
+// only critical; but as many requests as there are processors always are,
+// because only progress frees memory.
 //
 // # What counts
 //
-// Only answered requests are throughput and latency. A panic or a status of
+// Only answered requests are throughput. Work that a client or a timeout gave
+// up on is a sign that too many are inside. A panic or a status of
 // 500 and above is an error; a client that left is neither an error nor a
 // refusal; hijacked connections and event streams give their slot back when
 // they begin and are counted apart. Errors are no reason to shed: that is a
@@ -79,6 +83,8 @@
 //   - One Shedder for a slow upload route and a fast one: give each its own,
 //     because latency is compared with itself.
 //   - Shedding health checks: see WithExempt.
+//   - Handlers that can hang for ever: while all slots hang, only a few requests
+//     a second are let in to find out whether that is over. Use a timeout.
 //
 // # Known weakness
 //

@@ -18,7 +18,7 @@ const (
 	roomTarget     = 10 * time.Millisecond  // wait allowed to what does not fit, at least
 	roomTargetBase = .5                     // … and at least this share of base latency
 	roomLeast      = 4                      // places, at least
-	roomMost       = 4096                   // and at most
+	roomMost       = 512                    // and at most: the lock is held while they are looked through
 )
 
 // roomPatience multiplies the burst for the classes that matter most.
@@ -72,6 +72,7 @@ type gate struct {
 	since     atomic.Int64  // when the law's window began
 	area      atomic.Int64  // see occupied
 	square    atomic.Uint64 // sum, microseconds squared
+	longest   atomic.Int64  // latency since the law's window began, nanoseconds
 	slow      atomic.Uint64 // completions above the target
 	peak      atomic.Int64
 	base      atomic.Int64 // latency without a queue, nanoseconds
@@ -97,6 +98,8 @@ type gate struct {
 	tempos   [levels]tempo
 	greedy   *tenant // with the most recent use
 	mark     marks
+	reapAt   time.Duration         // when waiting is next looked at
+	lastStep time.Duration         // when somebody last came or went
 	allowed  [levels]time.Duration // waits, as of the last roll
 	fitting  [levels]time.Duration // waits of what just fits
 	patience [levels]time.Duration // waits while hardly anything is shed
@@ -132,9 +135,11 @@ func (g *gate) configure(set *settings) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.maxWait = set.maxWait
-	g.target.Store(int64(set.target))
-	g.law.bound(float64(set.minLimit), float64(set.initialLimit), float64(set.maxLimit))
-	g.ceiling = g.law.max
+	lo, initial, hi := float64(set.minLimit), float64(set.initialLimit), float64(set.maxLimit)
+	if old := g.target.Swap(int64(set.target)); old != int64(set.target) || !g.law.bounded(lo, initial, hi) {
+		g.law.bound(lo, initial, hi)
+		g.ceiling = hi
+	}
 	g.publish()
 	g.plan()
 	g.dispatch(g.clock())
@@ -169,6 +174,9 @@ type arrival struct {
 // enter returns admitted, or why the request is refused, and whether it waited
 // for that.
 func (g *gate) enter(now time.Duration, a arrival) (why Reason, waited bool) {
+	if deadline, ok := a.ctx.Deadline(); ok && int64(time.Until(deadline)) < g.base.Load() {
+		return g.tooLate(now, a), false
+	}
 	if g.waiting.Load() == 0 && int32(a.level) < g.barred.Load() && g.take(now) {
 		if a.fair {
 			a.tenant.admitted.Add(1)
@@ -231,6 +239,17 @@ func (g *gate) queue(now time.Duration, a arrival) (w *waiter, patience time.Dur
 	return w, patience, admitted
 }
 
+// tooLate refuses a request that cannot be answered before its deadline.
+func (g *gate) tooLate(now time.Duration, a arrival) Reason {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if a.dryRun {
+		g.occupy(now, a.tenant)
+	}
+	_, _, why := g.refuse(a, ReasonDeadline)
+	return why
+}
+
 // refuse counts a refusal. The lock is held.
 func (g *gate) refuse(a arrival, why Reason) (*waiter, time.Duration, Reason) {
 	g.sheds[a.level]++
@@ -238,10 +257,11 @@ func (g *gate) refuse(a arrival, why Reason) (*waiter, time.Duration, Reason) {
 }
 
 // wouldQueue decides for a request of a dry run, which is always let in: what
-// stands above the limit is taken for the waiting room. The lock is held.
+// stands above the limit is taken for the waiting room, which is an estimate.
+// The lock is held.
 func (g *gate) wouldQueue(now time.Duration, a arrival) Reason {
 	excess := g.occupy(now, a.tenant) - g.limit.Load()
-	if excess > int64(g.places(a.level)) {
+	if excess > int64(g.places(a.level)) || excess > 0 && g.patience[a.level] == 0 {
 		g.sheds[a.level]++
 		return ReasonLimit
 	}
@@ -286,7 +306,9 @@ func (g *gate) wait(ctx context.Context, w *waiter, patience time.Duration) Reas
 		if w.verdict == pending {
 			g.room.remove(w)
 			g.waiting.Store(int64(g.room.n))
-			g.sheds[w.level]++
+			if why != ReasonGone {
+				g.sheds[w.level]++
+			}
 			w.verdict, w.reason = refused, why
 		} else {
 			// Decided meanwhile: the token is there, or will be at once.
@@ -335,15 +357,17 @@ func (g *gate) leave(now time.Duration) {
 }
 
 // complete books the end of a request that was let in at start, and gives its
-// slot back. Only successes are throughput. What a client did not wait for is
-// looked at all the same where it lasted longer than the handler alone takes:
-// without it nothing would be learnt while every client gives up. A failure may
-// have been too quick to say anything, so nothing is left of its time.
+// slot back. Only successes are throughput. What a client did not wait for, or
+// a timeout cut short, is looked at all the same where it lasted longer than
+// the handler alone takes: without it nothing would be learnt while no answer
+// comes in time. Other failures may have been too quick to say anything, so
+// nothing is left of their time.
 func (g *gate) complete(start, now time.Duration, outcome load.Outcome) {
 	took := now - start
 	switch {
 	case outcome == load.Success:
-	case outcome == load.Ignored && int64(took) > g.base.Load():
+	case outcome == load.Ignored && int64(took) > g.base.Load(),
+		outcome == load.Failure && int64(took) > g.base.Load():
 		g.abandoned.Add(1)
 	default:
 		g.area.Add(max(int64(start)-g.since.Load(), 0))
@@ -351,6 +375,9 @@ func (g *gate) complete(start, now time.Duration, outcome load.Outcome) {
 		return
 	}
 	g.completed.Add(1)
+	if int64(took) > g.longest.Load() {
+		g.longest.Store(int64(took)) // of two at once the lesser may stay
+	}
 	us := uint64(took / time.Microsecond)
 	g.square.Add(us * us)
 	if target := g.target.Load(); target > 0 && int64(took) > target {
@@ -392,7 +419,10 @@ func (g *gate) dispatch(now time.Duration) {
 		g.admit(w.tenant, now)
 		g.decide(w, granted, admitted)
 	}
-	g.reap(now)
+	if now >= g.reapAt {
+		g.reapAt = now + time.Millisecond
+		g.reap(now)
+	}
 	g.waiting.Store(int64(g.room.n))
 }
 
@@ -523,10 +553,18 @@ func (g *gate) step(now time.Duration) {
 	}
 	defer g.mu.Unlock()
 	g.guardMemory(usage.Memory.V)
+	g.dispatch(now)
 	m := marks{completed: g.completed.Load(), abandoned: g.abandoned.Load(),
 		square: g.square.Load(), slow: g.slow.Load(), held: g.held}
 	for i := range g.tally.arrived {
 		m.offered += g.tally.arrived[i].Load()
+	}
+	idle := now - g.lastStep
+	g.lastStep = now
+	if idle > lawLongest {
+		g.begin(m, now)
+		g.law.restart(now)
+		return
 	}
 	s := sample{
 		now:       now,
@@ -536,7 +574,8 @@ func (g *gate) step(now time.Duration) {
 		square:    float64(m.square-g.mark.square) / 1e12,
 		offered:   float64(m.offered - g.mark.offered),
 		held:      float64(m.held - g.mark.held),
-		peak:      float64(g.peak.Load()),
+		longest:   float64(g.longest.Load()) / 1e9,
+		peak:      float64(g.peak.Load()) - g.law.stuck,
 		hot:       hot,
 		cpu:       usage.CPU.V,
 	}
@@ -546,19 +585,25 @@ func (g *gate) step(now time.Duration) {
 	if s.completed > 0 {
 		g.aim(float64(m.slow-g.mark.slow)/s.completed, s.completed)
 	}
-	g.mark = m
-	g.since.Store(int64(now))
-	g.area.Store(0)
-	g.peak.Store(g.inside.Load())
+	g.begin(m, now)
 	g.publish()
 	g.roll(now)
 	g.plan()
 	g.dispatch(now)
 }
 
+// begin starts a window of the law.
+func (g *gate) begin(m marks, now time.Duration) {
+	g.mark = m
+	g.since.Store(int64(now))
+	g.area.Store(0)
+	g.peak.Store(g.inside.Load())
+	g.longest.Store(0)
+}
+
 // publish makes the law's limit the gate's, within what memory allows.
 func (g *gate) publish() {
-	limit := max(g.law.slots(), 1)
+	limit := min(max(g.law.slots(), 1)+int64(g.law.stuck), int64(g.law.hardMax))
 	if g.frozen > 0 {
 		limit = min(limit, g.frozen)
 	}

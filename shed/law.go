@@ -6,7 +6,7 @@ import (
 )
 
 // The constants of the control law. They are ratios and counts, not times or
-// rates of a particular service; docs/decisions says how each was found.
+// rates of a particular service; docs/decisions says what was tried beside them.
 const (
 	lawGain        = 1.5  // limit as a multiple of what Little's law says is needed
 	lawCalm        = 1.2  // latency over base up to which there is no queue to speak of
@@ -21,6 +21,7 @@ const (
 	lawPeak        = 1.5  // calm limit over the recent peak of in-flight
 	lawAlarm       = 4.0  // latency over base that does not wait for a full window
 	lawAbandon     = 0.3  // share of abandoned work that needs no further evidence
+	lawUneven      = 100  // squared coefficient of variation that is believed
 	lawCut         = 0.7  // the least cut whose effect stands above the noise
 	lawDeepest     = 0.35 // the deepest single cut
 	lawZ           = 2.0  // standard errors that settle a sequential test
@@ -58,6 +59,7 @@ type sample struct {
 	abandoned float64       // of those, whose client had left
 	occupied  float64       // requests inside, integrated over time, seconds
 	square    float64       // sum of squared latencies
+	longest   float64       // latency, seconds
 	offered   float64       // arrivals
 	held      float64       // arrivals that found the gate full
 	peak      float64       // most in flight
@@ -78,6 +80,7 @@ type law struct {
 	limit float64
 	base  float64 // seconds in the handler without a queue; 0 while unknown
 	rate  float64 // completions per second
+	stuck float64 // requests inside that do not seem to end
 	best  float64 // most of them lately: what can be done, also while less is asked
 
 	phase     phase
@@ -102,7 +105,7 @@ type law struct {
 	calmFor   float64 // seconds
 	calmTail  float64 // slow requests of calm times, seconds
 	probeAt   time.Duration
-	eagerness float64 // of the time between probes; doubles while a probe confirms
+	backoff   float64 // of the time between probes; doubles while a probe confirms
 	windows   float64 // steady windows at this limit
 	rateHere  float64 // throughput at this limit, smoothed
 	timeHere  float64 // latency at this limit, smoothed
@@ -111,14 +114,33 @@ type law struct {
 func newLaw(now time.Duration, lo, initial, hi float64) law {
 	return law{
 		min: lo, max: hi, hardMax: hi, initial: initial, limit: initial,
-		spread: .5, eagerness: 1, start: now, lastClose: now,
+		spread: .5, backoff: 1, start: now, lastClose: now,
 	}
+}
+
+// restart begins a new window after a time in which nothing happened, which
+// says nothing about what can be done.
+func (l *law) restart(now time.Duration) {
+	l.start, l.lastClose = now, now
 }
 
 // bound changes the bounds; the limit moves into them.
 func (l *law) bound(lo, initial, hi float64) {
 	l.min, l.initial, l.max, l.hardMax = lo, initial, hi, hi
-	l.limit = min(max(l.limit, lo), hi)
+	if within := min(max(l.limit, lo), hi); within != l.limit {
+		l.jump(within)
+	}
+}
+
+// bounded reports whether these are the bounds already.
+func (l *law) bounded(lo, initial, hi float64) bool {
+	return l.min == lo && l.initial == initial && l.hardMax == hi
+}
+
+// jump sets the limit from outside: what was being tested is void.
+func (l *law) jump(to float64) {
+	l.limit, l.phase, l.cuts = to, steady, 0
+	l.windows, l.rateHere, l.timeHere = 0, 0, 0
 }
 
 // cap lowers the upper bound for the time being. A limit above it comes down
@@ -126,8 +148,7 @@ func (l *law) bound(lo, initial, hi float64) {
 func (l *law) cap(hi float64) {
 	l.max = min(max(hi, l.min), l.hardMax)
 	if l.limit > l.max {
-		l.limit, l.phase, l.cuts = l.max, steady, 0
-		l.windows, l.rateHere, l.timeHere = 0, 0, 0
+		l.jump(l.max)
 	}
 }
 
@@ -145,8 +166,18 @@ func (l *law) slots() int64 { return int64(math.Round(l.limit)) }
 // window: the caller then begins a new sample at s.now. inside is how many
 // are in flight.
 func (l *law) observe(s sample, inside int64) (closed bool) {
+	if s.completed == 0 && s.held > 0 && s.now-l.start > max(time.Second, seconds(10*l.tail())) {
+		// Whatever is inside hangs. Let a few in beside it, or it would never
+		// be known when it works again.
+		l.stuck = float64(inside)
+		l.jump(l.min)
+		l.settling = false
+		l.start = s.now
+		return true
+	}
 	if l.settling {
-		if inside > l.slots() || s.now < l.settle {
+		// Those above the limit may stay for long: wait for them only so long.
+		if s.now < l.settle || inside > l.slots()+int64(l.stuck) && s.now < l.settle+max(time.Second, 4*(l.settle-l.start)) {
 			return false
 		}
 		l.settling = false
@@ -159,7 +190,7 @@ func (l *law) observe(s sample, inside int64) (closed bool) {
 	d := (s.now - l.start).Seconds()
 	// Little's law, not the mean of what completed: that would still hear of
 	// the time before a change.
-	latency := s.occupied / s.completed
+	latency := max(min(s.occupied/s.completed, s.longest), 1e-6)
 	rate := max(s.completed-s.abandoned, .5) / d // never 0: its logarithm is taken
 	need := min(max(lawMinCount, 200*l.spread), lawMaxCount)
 	if l.phase != steady {
@@ -189,13 +220,19 @@ func (l *law) observe(s sample, inside int64) (closed bool) {
 }
 
 func (l *law) close(s sample, d, latency, rate float64) {
-	l.spread += .2 * (max(0, s.square/s.completed/(latency*latency)-1) - l.spread)
+	l.spread += .2 * (min(max(0, s.square/s.completed/(latency*latency)-1), lawUneven) - l.spread)
 	l.offered = s.offered / d
 	// More demand than in calm times, beyond chance, makes an overload likelier
 	// than a slower handler.
 	expected := lawDemand * l.calmOffer * d
 	l.surge = l.calmOffer > 0 && s.offered > expected+2*math.Sqrt(expected)
 	l.last = latency
+	// By Little's law no more can be inside than come and go, unless some do
+	// not go: those take their slots away from nobody.
+	l.stuck = max(0, s.occupied/d-s.completed/d*latency)
+	if s.occupied/s.completed <= s.longest {
+		l.stuck = 0
+	}
 	l.start = s.now
 	since := (s.now - l.lastClose).Seconds()
 	l.lastClose = s.now
@@ -246,7 +283,7 @@ func (l *law) calm(now time.Duration, rate, latency, since, cpu float64) {
 	if l.calmFor += since; l.calmFor > .2 {
 		l.triedUp = false
 	}
-	l.eagerness = 1
+	l.backoff = 1
 	l.probeAt = now + l.probeEvery(rate)
 	// Calm can be close to full: what is slow then is no yardstick.
 	slow := min(latency, lawSlow*l.base) * (1 + 3*math.Sqrt(l.spread))
@@ -287,6 +324,9 @@ func (l *law) roomForBurst(rate, cpu float64) float64 {
 // elasticity is how far the throughput followed the limit: 1 in proportion,
 // 0 not at all.
 func (l *law) elasticity(rate float64) float64 {
+	if l.limit == l.before {
+		return 0 // a bound was in the way
+	}
 	return math.Log(rate/l.rateThen) / math.Log(l.limit/l.before)
 }
 
@@ -336,7 +376,7 @@ func (l *law) busy(now time.Duration, rate, latency, count float64, hot bool) {
 	goal := lawGain * l.rateHere * l.base
 	// Without more demand than in calm times and with processors to spare, a
 	// limit that binds may just be too low. Only more concurrency can tell.
-	doubtful := !l.triedUp && !hot && !l.surge
+	doubtful := !l.triedUp && !hot && !l.surge && l.limit < l.max
 	switch {
 	case over > 1.5*lawSlow || over > lawSlow && l.windows >= 2:
 		if doubtful {
@@ -346,8 +386,10 @@ func (l *law) busy(now time.Duration, rate, latency, count float64, hot bool) {
 			l.cut(now, l.rateHere, hot || l.surge)
 		}
 	case over < lawCalm:
-		if over < .9 && l.windows >= 2 {
-			l.base += .5 * (l.timeHere - l.base)
+		if over < .9 {
+			// Quicker than without a queue: base was learnt in one.
+			l.base += .3 * (l.timeHere - l.base)
+			goal = lawGain * l.rateHere * l.base
 		}
 		l.move(now, min(max(goal, l.limit), 2*l.limit))
 	case doubtful:
@@ -374,14 +416,19 @@ func (l *law) retreat(now time.Duration, latency float64) {
 
 // judgeCut decides what the throughput after a cut says.
 func (l *law) judgeCut(now time.Duration, rate, latency, count float64, hot bool) {
-	if l.elasticity(rate) > l.doubt(hot) || l.limit <= l.min {
+	followed := l.elasticity(rate) > l.doubt(hot)
+	if followed || l.limit <= l.min {
 		// Below the knee: latency is now the time in the handler alone.
 		if l.phase == probing && math.Abs(latency/l.base-1) < .4 {
-			l.eagerness = min(2*l.eagerness, 4)
+			l.backoff = min(2*l.backoff, 4)
 		} else {
-			l.eagerness = 1
+			l.backoff = 1
 		}
-		l.learn(latency)
+		if followed {
+			l.learn(latency)
+		} else {
+			l.base = min(l.base, latency)
+		}
 		l.probeAt = now + l.probeEvery(max(rate, l.rateThen))
 		l.phase = steady
 		l.cuts = 0
@@ -406,7 +453,7 @@ func (l *law) judgeCut(now time.Duration, rate, latency, count float64, hot bool
 
 // probeEvery is how long base is trusted while the limit binds.
 func (l *law) probeEvery(rate float64) time.Duration {
-	return seconds(l.eagerness * max(lawProbe.Seconds(), lawProbeRTTs*l.base, lawProbeN/rate))
+	return seconds(l.backoff * max(lawProbe.Seconds(), lawProbeRTTs*l.base, lawProbeN/rate))
 }
 
 // learn takes over the latency below the knee as base. Where something else

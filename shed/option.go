@@ -41,6 +41,7 @@ type settings struct {
 	caps             [handrail.Priorities]float64
 	circuit          CircuitSettings
 	seed             uint64
+	seeded           bool
 
 	status        int
 	message       string
@@ -117,10 +118,14 @@ func (s *settings) lasting(option string, d, lo, hi time.Duration) {
 	}
 }
 
-// Basic is what New does without an option: the adaptive strategy with its
-// defaults. It is there to be said.
+// Basic is what New does without an option: the adaptive strategy with its own
+// limits and without a latency target. In an Update it takes those back.
 func Basic() Option {
-	return func(s *settings) { s.strategy = Adaptive }
+	return func(s *settings) {
+		d := defaults()
+		s.strategy, s.target = Adaptive, 0
+		s.minLimit, s.initialLimit, s.maxLimit = d.minLimit, d.initialLimit, d.maxLimit
+	}
 }
 
 // ByPriority chooses the priority strategy: it sheds the rate that pressure
@@ -342,8 +347,8 @@ type Thresholds struct {
 }
 
 // WithThresholds replaces all thresholds: CPU 0.80, memory 0.85, latency 5 s
-// and errors 0.10 without this option. A threshold of 1 means the signal never
-// counts.
+// and errors 0.10 without this option. All fields are taken as they are; a
+// share of 1 means that signal never counts.
 func WithThresholds(t Thresholds) Option {
 	return func(s *settings) {
 		s.within("WithThresholds.CPU", t.CPU, 0, 1)
@@ -369,7 +374,7 @@ type CircuitSettings struct {
 	// Signals is how many of the four signals must be over their thresholds,
 	// 1 to 4.
 	Signals int
-	// Hold is how long they must stay there, 0 to 10 min.
+	// Hold is how long they must stay there, above 0, up to 10 min.
 	Hold time.Duration
 	// CoolDown is how long everything is shed, 10 ms to 1 h.
 	CoolDown time.Duration
@@ -413,7 +418,7 @@ func WithCircuit(c CircuitSettings) Option {
 // WithSeed seeds the draws of the random and the priority strategy, so that a
 // test sees the same ones again. Without it the seed is random.
 func WithSeed(seed uint64) Option {
-	return func(s *settings) { s.seed = seed | 1 }
+	return func(s *settings) { s.seed, s.seeded = seed, true }
 }
 
 // WithStatus sets the status of a refusal, 400 to 599 but not 408, which some

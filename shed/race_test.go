@@ -20,7 +20,7 @@ import (
 // times as it takes for every interleaving to happen.
 func TestAGrantThatMeetsItsClientsLeavingGoesToTheNext(t *testing.T) {
 	const limit, crowd = 2, 8
-	rounds := either(16_000, 1500)
+	rounds := either(16_000, 1000)
 	bubble(t, func(t *testing.T) {
 		s := shedder(t, fixed(limit))
 		entered := make(chan chan struct{}, crowd+limit)

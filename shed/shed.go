@@ -49,7 +49,7 @@ func New(opts ...Option) (*Shedder, error) {
 	if set.sampler == nil {
 		set.sampler = load.Default()
 	}
-	if set.seed == 0 {
+	if !set.seeded {
 		set.seed = rand.Uint64()
 	}
 	s := &Shedder{sampler: set.sampler}
@@ -75,7 +75,7 @@ func Middleware(opts ...Option) func(http.Handler) http.Handler {
 }
 
 // Update changes settings while requests are served: those inside finish under
-// the old ones. What an option does not mention stays. WithMaxTenants,
+// the old ones, those that wait do so under the new limits. What an option does not mention stays. WithMaxTenants,
 // WithSeed and WithSampler take effect at construction only and are an error here. On
 // an error nothing changes.
 func (s *Shedder) Update(opts ...Option) error {
@@ -119,7 +119,8 @@ func (s *Shedder) use(set *settings) {
 // now is the time on the sampler's monotonic clock, which the gate shares.
 func (s *Shedder) now() time.Duration { return s.sampler.Now() }
 
-// Wrap puts the Shedder in front of next. It panics where next is nil.
+// Wrap puts the Shedder in front of next. It panics where next is nil. A
+// request must pass the same Shedder only once: twice, it would take two slots.
 func (s *Shedder) Wrap(next http.Handler) http.Handler {
 	if next == nil {
 		panic("shed: Wrap: the handler is nil")
@@ -178,6 +179,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.answer(w, r, why)
 			return
 		}
+		s.tally.spared.Add(1)
 	}
 	s.tally.admitted[rank].Add(1)
 	if waited {

@@ -13,6 +13,7 @@ type tally struct {
 	arrived  [levels]atomic.Uint64
 	admitted [handrail.Priorities]atomic.Uint64
 	refused  [handrail.Priorities][reasons]atomic.Uint64
+	spared   atomic.Uint64 // refused in a dry run, so admitted all the same
 	long     atomic.Int64
 }
 
@@ -102,11 +103,7 @@ func (s *Shedder) Stats() Stats {
 		out.Admitted += c.Admitted
 		out.Shed += c.Shed
 	}
-	all := out.Admitted
-	if !set.dryRun {
-		all += out.Shed
-	}
-	if all > 0 {
+	if all := out.Admitted + out.Shed - min(s.tally.spared.Load(), out.Shed); all > 0 {
 		out.ShedRate = float64(out.Shed) / float64(all)
 	}
 	tenants := s.tenants.Stats()

@@ -24,8 +24,8 @@ type tenant struct {
 // time constant tenantMemory.
 func (t *tenant) recent(now time.Duration) float64 {
 	dt := now - t.folded
-	if dt <= 0 {
-		return t.use + float64(t.admitted.Load())
+	if dt < tenantMemory/100 {
+		return t.use + float64(t.admitted.Load()) // nothing to speak of is forgotten
 	}
 	keep := math.Exp(-float64(dt) / float64(tenantMemory))
 	t.use *= keep

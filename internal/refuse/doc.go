@@ -1,7 +1,7 @@
 // Package refuse tells a client that its request is not going to be served,
 // at a price that can be paid while overloaded: what there is to send is
-// prepared once, nothing is allocated per refusal, and the request body is
-// neither waited for nor read by the middleware.
+// prepared once, a refusal allocates nothing of its own, and the middleware
+// does not read the request body, nor wait for it longer than a moment.
 //
 //	full := refuse.New(handrail.Rejection{
 //		Status: 503, Code: "LOAD_SHED", Reason: "queue_full",
@@ -43,7 +43,8 @@
 //     more are missing, gets the answer now, with Connection: close. The
 //     connection is then half-closed and kept for half a second, so that a
 //     client which is still sending finds the answer and not a reset. The
-//     goroutine is held for about a second at most.
+//     goroutine is held for about a second at most; five, where a server that
+//     shuts down or keeps no connections alive has to wait for the body.
 //   - Where net/http closes the connection anyway, because the client asked
 //     for that or expects 100 Continue (which is not sent), the answer goes
 //     out at once. Left to itself, net/http would then wait for the body

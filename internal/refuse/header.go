@@ -51,7 +51,8 @@ func describesAnother(name string) bool {
 	return false
 }
 
-// prepared is how many values of Retry-After are kept ready: five minutes.
+// prepared is how many values of Retry-After are kept ready: five minutes. A
+// longer one costs two allocations.
 const prepared = 300
 
 var retryAfters = func() (values [prepared][]string) {

@@ -65,10 +65,15 @@ func (f failing) Write(p []byte) (int, error) {
 
 func (s *server) waitClosed(t *testing.T) {
 	t.Helper()
+	wait(t, s.closed, "the connection is still being served")
+}
+
+func wait(t *testing.T, event <-chan struct{}, otherwise string) {
+	t.Helper()
 	select {
-	case <-s.closed:
+	case <-event:
 	case <-time.After(forever):
-		t.Fatal("the connection is still being served")
+		t.Fatal(otherwise)
 	}
 }
 
@@ -305,13 +310,13 @@ func TestTheConnectionLivesOnWhenTheBodyArrivesSoon(t *testing.T) {
 			for name, raw := range bodies {
 				head, body, _ := strings.Cut(raw, "\r\n\r\n")
 				c.send(head + "\r\n\r\n")
-				<-entered
+				wait(t, entered, "the request is not served")
 				c.send(body)
 				if resp := c.refused("POST"); resp.Close {
 					t.Fatalf("%s: the connection closes", name)
 				}
 				c.send(another)
-				<-entered
+				wait(t, entered, "the request is not served")
 				c.refused("GET")
 			}
 		}
@@ -491,6 +496,7 @@ func TestALayerOutsideMayTakeItsTime(t *testing.T) {
 	t.Parallel()
 	overBoth(t, func(t *testing.T, secure bool) {
 		p := refuse.New(shed, nil).WithLimits(50*time.Millisecond, time.Hour, time.Hour)
+		returns := make(chan struct{}, 2)
 		s := serve(t, secure, func(w http.ResponseWriter, r *http.Request) {
 			io.Copy(io.Discard, r.Body)
 			p.Write(w, r, 3*time.Second)
@@ -500,11 +506,14 @@ func TestALayerOutsideMayTakeItsTime(t *testing.T) {
 				case <-time.After(200 * time.Millisecond):
 				}
 			}
+			returns <- struct{}{}
 		})
 		c := s.dial(t)
 		c.send(complete["5 bytes"])
 		c.refused("POST")
-		c.send(another)
+		wait(t, returns, "the handler does not return")
+		// Whether the connection still lives or not.
+		io.WriteString(c.Conn, another)
 		io.Copy(io.Discard, io.LimitReader(c, 1))
 		if s.canceled.Load() != 0 {
 			t.Error("a context is canceled by what was before")
