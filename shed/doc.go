@@ -33,7 +33,8 @@
 // The room bounds waiting, not only length. While less than 8 % of the requests
 // are shed, or where a class with all better ones asks for less than 0.7 of the
 // measured throughput, a request may wait for max(100 ms, 10 × base), twice
-// that if it is critical, 1.5 times if high: that is a burst, and it passes. A
+// that if it is critical, 1.5 times if high, and four times as long unless there
+// is more demand than in calm times: that is a burst, and it passes. A
 // class that just fits may wait about as long as a slow request takes in calm
 // times. One that does not may wait only max(10 ms, base ÷ 2), because waiting
 // could only make its answers late; a tenant that uses less than the greediest

@@ -509,6 +509,13 @@ func (g *gate) plan() {
 	burst := max(roomBurst, roomBurstBases*base)
 	slow := g.law.tail()
 	shedding := blend(g.total.share, .08, .20)
+	if !g.law.surge {
+		// Close to full, chance alone makes longer queues, for the last in the
+		// order above all, and they pass: unless it lasts, that is no overload.
+		chance := 1 - blend(g.demand.share, .03, .08)
+		burst += time.Duration(3 * chance * float64(burst))
+		shedding *= 1 - chance
+	}
 	if g.law.rate > 0 {
 		ahead := float64(g.inside.Load()+int64(g.room.n)) / g.law.rate
 		g.backlog.Store(int64(seconds(ahead / max(1-g.total.share, .2))))

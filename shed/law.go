@@ -30,7 +30,7 @@ const (
 	lawWindow      = 50 * time.Millisecond
 	lawLongest     = 2 * time.Second       // a window of a slow service ends here at the latest
 	lawRelax       = 5 * time.Second       // time constant of the way back while calm
-	lawBurst       = 50 * time.Millisecond // of work that a burst may bring at once
+	lawBurst       = 100 * time.Millisecond // of work that a burst may bring at once
 	lawForget      = 10 * time.Second      // time constant of the peak of in-flight
 	lawDrift       = 30 * time.Second      // time constant of base upwards while calm
 	lawProbe       = 30 * time.Second      // between probes of base while binding, at most
@@ -100,6 +100,7 @@ type law struct {
 	peak      float64 // of in-flight, decaying
 	offered   float64 // arrivals per second
 	calmOffer float64 // the same in calm times
+	calmSeen  float64 // windows behind calmOffer
 	surge     bool    // offered is beyond what calmOffer explains
 	strained  int     // windows in a row with a saturated CPU and a queue
 	calmFor   float64 // seconds
@@ -245,13 +246,13 @@ func (l *law) close(s sample, d, latency, rate float64) {
 	}
 	// Slow but not binding is an overload if the CPU is saturated and stays
 	// so, or if there is more demand than in calm times.
-	if s.hot && latency > lawSlow*l.base && s.peak > .5*l.limit {
+	if s.hot && latency > lawSlow*l.base && s.peak > .75*l.limit {
 		l.strained++
 	} else {
 		l.strained = 0
 	}
 	queueing := l.surge && latency > lawAlarm*l.base && s.peak > .25*l.limit
-	if s.binding() || l.base > 0 && (queueing || l.strained >= 2) {
+	if s.binding() || l.base > 0 && (queueing || l.strained >= 3) {
 		l.calmFor = 0
 		if s.abandoned > lawAbandon*s.completed {
 			l.retreat(s.now, latency)
@@ -265,11 +266,9 @@ func (l *law) close(s sample, d, latency, rate float64) {
 
 // calm learns what normal is, and lets the limit relax.
 func (l *law) calm(now time.Duration, rate, latency, since, cpu float64) {
-	if l.calmOffer == 0 {
-		l.calmOffer = l.offered
-	} else {
-		l.calmOffer += min(.3, since) * (l.offered - l.calmOffer)
-	}
+	// The mean at first, so that an idle beginning does not stand for long.
+	l.calmSeen++
+	l.calmOffer += max(min(.3, since), 1/l.calmSeen) * (l.offered - l.calmOffer)
 	switch l.phase {
 	case cutting, probing:
 		l.move(now, l.before)

@@ -292,7 +292,7 @@ func (p *parser) complete() {
 	p.workers = cmp.Or(p.workers, 20)
 	switch p.service {
 	case "cpu":
-		p.work = cmp.Or(p.work, 2*time.Millisecond)
+		p.work = cmp.Or(p.work, 5*time.Millisecond)
 		p.deadline = cmp.Or(p.deadline, 250*time.Millisecond)
 		if p.procs == 0 {
 			p.procs = 1
