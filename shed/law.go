@@ -28,14 +28,14 @@ const (
 	lawMinCount    = 50   // completions in a window, at least
 	lawMaxCount    = 400  // and at most
 	lawWindow      = 50 * time.Millisecond
-	lawLongest     = 2 * time.Second       // a window of a slow service ends here at the latest
-	lawRelax       = 5 * time.Second       // time constant of the way back while calm
+	lawLongest     = 2 * time.Second        // a window of a slow service ends here at the latest
+	lawRelax       = 5 * time.Second        // time constant of the way back while calm
 	lawBurst       = 100 * time.Millisecond // of work that a burst may bring at once
-	lawForget      = 10 * time.Second      // time constant of the peak of in-flight
-	lawDrift       = 30 * time.Second      // time constant of base upwards while calm
-	lawProbe       = 30 * time.Second      // between probes of base while binding, at most
-	lawProbeRTTs   = 300                   // but at least so many latencies
-	lawProbeN      = 10000                 // and completions
+	lawForget      = 10 * time.Second       // time constant of the peak of in-flight
+	lawDrift       = 30 * time.Second       // time constant of base upwards while calm
+	lawProbe       = 30 * time.Second       // between probes of base while binding, at most
+	lawProbeRTTs   = 300                    // but at least so many latencies
+	lawProbeN      = 10000                  // and completions
 )
 
 // phase is what the law is trying to find out.

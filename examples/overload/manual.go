@@ -30,9 +30,9 @@ What is tried
                      It is driven far beyond its capacity: do not do this to a
                      service that others need.
   -workers N         size of the pool, 20
-  -work D            mean service time, 20ms in the pool (lognormal), 5ms of CPU;
-                     with less the client and the refusals of a few thousand
-                     requests a second take the CPU of a small machine
+  -work D            mean service time, 20ms in the pool (lognormal), 5ms of
+                     CPU; with less, the client and the refusals of thousands
+                     of requests a second take the CPU of a small machine
   -procs N           GOMAXPROCS of the server process; with -service cpu the
                      default is the environment's GOMAXPROCS, else 1
   -deadline D        how long a client waits, 500ms, with -service cpu 250ms
