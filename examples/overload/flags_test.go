@@ -92,7 +92,7 @@ func TestDefaultsDependOnTheService(t *testing.T) {
 		t.Errorf("quick shape %s", got)
 	}
 	cpu := get("-service", "cpu")
-	if cpu.work != 2*time.Millisecond || cpu.procs != 1 || cpu.deadline != 250*time.Millisecond {
+	if cpu.work != 5*time.Millisecond || cpu.procs != 1 || cpu.deadline != 250*time.Millisecond {
 		t.Errorf("cpu: %+v", cpu)
 	}
 	t.Setenv("GOMAXPROCS", "2")
