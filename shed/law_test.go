@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,7 +18,7 @@ import (
 type small struct {
 	*Shedder
 	handler http.Handler
-	good    int
+	good    atomic.Int64
 	hang    chan struct{} // requests for /hang end when it is closed
 }
 
@@ -49,7 +50,7 @@ func serveSmall(t *testing.T, timeout time.Duration, opts ...Option) *small {
 			w.WriteHeader(http.StatusGatewayTimeout)
 			return
 		}
-		s.good++
+		s.good.Add(1)
 	}))
 	return s
 }
@@ -57,12 +58,12 @@ func serveSmall(t *testing.T, timeout time.Duration, opts ...Option) *small {
 // offer sends requests for a while and returns how many were answered well and
 // how many were let in, a second.
 func (s *small) offer(rate int, lasts time.Duration) (good, admitted float64) {
-	was, wasIn := s.good, s.Stats().Admitted
+	was, wasIn := s.good.Load(), s.Stats().Admitted
 	for range int(lasts.Seconds() * float64(rate)) {
 		go s.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 		time.Sleep(time.Second / time.Duration(rate))
 	}
-	return float64(s.good-was) / lasts.Seconds(), float64(s.Stats().Admitted-wasIn) / lasts.Seconds()
+	return float64(s.good.Load()-was) / lasts.Seconds(), float64(s.Stats().Admitted-wasIn) / lasts.Seconds()
 }
 
 func TestAnInnerTimeoutDoesNotHideTheOverload(t *testing.T) {
