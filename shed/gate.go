@@ -92,7 +92,7 @@ type gate struct {
 	frozen   int64   // the limit while memory is short, else 0
 	maxWait  time.Duration
 	held     uint64 // arrivals that found no free slot
-	sheds    [levels]uint64
+	sheds    uint64
 	total    tempo
 	demand   tempo // of all, in the windows of tempos
 	tempos   [levels]tempo
@@ -252,7 +252,7 @@ func (g *gate) tooLate(now time.Duration, a arrival) Reason {
 
 // refuse counts a refusal. The lock is held.
 func (g *gate) refuse(a arrival, why Reason) (*waiter, time.Duration, Reason) {
-	g.sheds[a.level]++
+	g.sheds++
 	return nil, 0, why
 }
 
@@ -262,7 +262,7 @@ func (g *gate) refuse(a arrival, why Reason) (*waiter, time.Duration, Reason) {
 func (g *gate) wouldQueue(now time.Duration, a arrival) Reason {
 	excess := g.occupy(now, a.tenant) - g.limit.Load()
 	if excess > int64(g.places(a.level)) || excess > 0 && g.patience[a.level] == 0 {
-		g.sheds[a.level]++
+		g.sheds++
 		return ReasonLimit
 	}
 	return admitted
@@ -307,7 +307,7 @@ func (g *gate) wait(ctx context.Context, w *waiter, patience time.Duration) Reas
 			g.room.remove(w)
 			g.waiting.Store(int64(g.room.n))
 			if why != ReasonGone {
-				g.sheds[w.level]++
+				g.sheds++
 			}
 			w.verdict, w.reason = refused, why
 		} else {
@@ -335,7 +335,7 @@ func (g *gate) wait(ctx context.Context, w *waiter, patience time.Duration) Reas
 
 func (g *gate) decide(w *waiter, v verdict, why Reason) {
 	if v == refused {
-		g.sheds[w.level]++
+		g.sheds++
 	}
 	w.verdict, w.reason = v, why
 	w.decided <- struct{}{}
@@ -475,21 +475,20 @@ func (g *gate) places(level int) int {
 
 // roll renews the tempos and what they allow. The lock is held.
 func (g *gate) roll(now time.Duration) {
-	var arrivals, sheds uint64
+	var arrivals uint64
 	for i := range g.tempos {
 		arrivals += g.tally.arrived[i].Load()
-		sheds += g.sheds[i]
 	}
 	due := false
 	if g.total.due(now, 50*time.Millisecond, 20, arrivals) {
-		g.total.roll(now, arrivals, sheds)
+		g.total.roll(now, arrivals, g.sheds)
 		due = true
 	}
 	// What fits is a matter of a few percent, so it is counted for longer.
 	if g.demand.due(now, 100*time.Millisecond, 300, arrivals) {
-		g.demand.roll(now, arrivals, sheds)
+		g.demand.roll(now, arrivals, g.sheds)
 		for i := range g.tempos {
-			g.tempos[i].roll(now, g.tally.arrived[i].Load(), g.sheds[i])
+			g.tempos[i].roll(now, g.tally.arrived[i].Load(), 0) // nobody asks for a level's share
 		}
 		due = true
 	}

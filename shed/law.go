@@ -48,10 +48,6 @@ const (
 	probing       // where does throughput begin to fall? base is measured there
 )
 
-func (p phase) String() string {
-	return [...]string{"steady", "raising", "cutting", "probing"}[p]
-}
-
 // sample is what was seen since the last window closed.
 type sample struct {
 	now       time.Duration // on the gate's clock
@@ -138,10 +134,13 @@ func (l *law) bounded(lo, initial, hi float64) bool {
 	return l.min == lo && l.initial == initial && l.hardMax == hi
 }
 
+// anew forgets what was seen at the limit of before.
+func (l *law) anew() { l.windows, l.rateHere, l.timeHere = 0, 0, 0 }
+
 // jump sets the limit from outside: what was being tested is void.
 func (l *law) jump(to float64) {
 	l.limit, l.phase, l.cuts = to, steady, 0
-	l.windows, l.rateHere, l.timeHere = 0, 0, 0
+	l.anew()
 }
 
 // cap lowers the upper bound for the time being. A limit above it comes down
@@ -305,7 +304,7 @@ func (l *law) calm(now time.Duration, rate, latency, since, cpu float64) {
 			l.limit = max(goal, l.limit/f)
 		}
 	}
-	l.windows, l.rateHere, l.timeHere = 0, 0, 0
+	l.anew()
 }
 
 // roomForBurst is how many a burst from idle may find room for: the initial
@@ -512,7 +511,7 @@ func (l *law) move(now time.Duration, to float64) {
 	if l.phase == steady {
 		l.countThen = 0
 	}
-	l.windows, l.rateHere, l.timeHere = 0, 0, 0
+	l.anew()
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
