@@ -22,6 +22,20 @@ const MaxKeyLen = 128
 // did. It is never the raw path, which a client can vary without end.
 func ByRoute(r *http.Request) string { return r.Pattern }
 
+// ByMux is the pattern that mux is going to match, for a middleware that
+// stands outside of it, where [ByRoute] does not know the route yet. It costs
+// matching twice, and no more than that: mux is asked, not run. nil stands for
+// [http.DefaultServeMux].
+func ByMux(mux *http.ServeMux) KeyFunc {
+	if mux == nil {
+		mux = http.DefaultServeMux
+	}
+	return func(r *http.Request) string {
+		_, pattern := mux.Handler(r)
+		return pattern
+	}
+}
+
 // ByHost is the Host the request was sent to, as the client gave it.
 func ByHost(r *http.Request) string { return cut(r.Host) }
 

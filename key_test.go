@@ -68,3 +68,21 @@ func TestByHeaderIgnoresRepeatedOnes(t *testing.T) {
 		t.Errorf("repeated: %q", got)
 	}
 }
+
+func TestByMuxKnowsTheRouteBeforeTheMuxDoes(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /orders/{id}", func(http.ResponseWriter, *http.Request) {})
+	key := handrail.ByMux(mux)
+	for path, want := range map[string]string{"/orders/7": "GET /orders/{id}", "/orders/8": "GET /orders/{id}", "/else": ""} {
+		r := httptest.NewRequest("GET", path, nil)
+		if got := key(r); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+		if r.Pattern != "" {
+			t.Errorf("%s: asking changed the request's pattern to %q", path, r.Pattern)
+		}
+	}
+	if got := handrail.ByMux(nil)(httptest.NewRequest("GET", "/nothing-there", nil)); got != "" {
+		t.Errorf("the default mux knows %q", got)
+	}
+}

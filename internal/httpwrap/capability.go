@@ -28,13 +28,15 @@ type streamer interface {
 	EnableFullDuplex() error
 }
 
-type serverHTTP1 interface {
+// ServerHTTP1 is what net/http's writer of HTTP/1 offers.
+type ServerHTTP1 interface {
 	streamer
 	http.Hijacker
 	io.ReaderFrom
 }
 
-type serverHTTP2 interface {
+// ServerHTTP2 is what net/http's writer of HTTP/2 offers.
+type ServerHTTP2 interface {
 	streamer
 	http.Pusher
 }
@@ -100,21 +102,21 @@ func (p pusher) Push(target string, opts *http.PushOptions) error {
 	return p.c.push(target, opts)
 }
 
-// capability is a set of what writers of other packages may have.
-type capability uint8
+// Capability is a set of what writers of other packages may have.
+type Capability uint8
 
 const (
-	canFlush capability = 1 << iota
-	canHijack
-	canReadFrom
-	canPush
+	CanFlush    Capability = 1 << iota // http.Flusher or FlushError
+	CanHijack                          // http.Hijacker
+	CanReadFrom                        // io.ReaderFrom
+	CanPush                            // http.Pusher
 )
 
-// capabilities tests each on its own. Flush and Hijack count where
+// Capabilities tests each on its own. Flush and Hijack count where
 // http.ResponseController finds them, through Unwrap; ReadFrom and Push must
 // be w's own, because going past w with a body would go past what w does to
 // bodies.
-func capabilities(w http.ResponseWriter) (can capability) {
+func Capabilities(w http.ResponseWriter) (can Capability) {
 	if _, ok := w.(unwrapper); ok {
 		return search(w) // depends on what is within, not on the type alone
 	}
@@ -132,24 +134,24 @@ var lastSeen atomic.Pointer[seen]
 
 type seen struct {
 	of  reflect.Type
-	can capability
+	can Capability
 }
 
-func search(w http.ResponseWriter) (can capability) {
+func search(w http.ResponseWriter) (can Capability) {
 	if _, ok := w.(io.ReaderFrom); ok {
-		can |= canReadFrom
+		can |= CanReadFrom
 	}
 	if _, ok := w.(http.Pusher); ok {
-		can |= canPush
+		can |= CanPush
 	}
 	for range maxDepth {
 		if _, ok := w.(http.Flusher); ok {
-			can |= canFlush
+			can |= CanFlush
 		} else if _, ok := w.(interface{ FlushError() error }); ok {
-			can |= canFlush
+			can |= CanFlush
 		}
 		if _, ok := w.(http.Hijacker); ok {
-			can |= canHijack
+			can |= CanHijack
 		}
 		u, ok := w.(unwrapper)
 		if !ok {
@@ -164,95 +166,95 @@ func search(w http.ResponseWriter) (can capability) {
 
 // offering exposes c with exactly these capabilities. All but the empty set
 // cost an allocation, which the server's own writers do not come by.
-func offering(can capability, p *plain) http.ResponseWriter {
+func offering(can Capability, p *plain) http.ResponseWriter {
 	c := &p.core
 	f, h, r, q := flusher{c}, hijacker{c}, readerFrom{c}, pusher{c}
 	switch can {
-	case canFlush:
+	case CanFlush:
 		return struct {
 			*core
 			flusher
 		}{c, f}
-	case canHijack:
+	case CanHijack:
 		return struct {
 			*core
 			hijacker
 		}{c, h}
-	case canFlush | canHijack:
+	case CanFlush | CanHijack:
 		return struct {
 			*core
 			flusher
 			hijacker
 		}{c, f, h}
-	case canReadFrom:
+	case CanReadFrom:
 		return struct {
 			*core
 			readerFrom
 		}{c, r}
-	case canFlush | canReadFrom:
+	case CanFlush | CanReadFrom:
 		return struct {
 			*core
 			flusher
 			readerFrom
 		}{c, f, r}
-	case canHijack | canReadFrom:
+	case CanHijack | CanReadFrom:
 		return struct {
 			*core
 			hijacker
 			readerFrom
 		}{c, h, r}
-	case canFlush | canHijack | canReadFrom:
+	case CanFlush | CanHijack | CanReadFrom:
 		return struct {
 			*core
 			flusher
 			hijacker
 			readerFrom
 		}{c, f, h, r}
-	case canPush:
+	case CanPush:
 		return struct {
 			*core
 			pusher
 		}{c, q}
-	case canFlush | canPush:
+	case CanFlush | CanPush:
 		return struct {
 			*core
 			flusher
 			pusher
 		}{c, f, q}
-	case canHijack | canPush:
+	case CanHijack | CanPush:
 		return struct {
 			*core
 			hijacker
 			pusher
 		}{c, h, q}
-	case canFlush | canHijack | canPush:
+	case CanFlush | CanHijack | CanPush:
 		return struct {
 			*core
 			flusher
 			hijacker
 			pusher
 		}{c, f, h, q}
-	case canReadFrom | canPush:
+	case CanReadFrom | CanPush:
 		return struct {
 			*core
 			readerFrom
 			pusher
 		}{c, r, q}
-	case canFlush | canReadFrom | canPush:
+	case CanFlush | CanReadFrom | CanPush:
 		return struct {
 			*core
 			flusher
 			readerFrom
 			pusher
 		}{c, f, r, q}
-	case canHijack | canReadFrom | canPush:
+	case CanHijack | CanReadFrom | CanPush:
 		return struct {
 			*core
 			hijacker
 			readerFrom
 			pusher
 		}{c, h, r, q}
-	case canFlush | canHijack | canReadFrom | canPush:
+	case CanFlush | CanHijack | CanReadFrom | CanPush:
 		return struct {
 			*core
 			flusher

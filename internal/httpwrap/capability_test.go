@@ -95,27 +95,27 @@ func TestOptionalCallsReachTheWriterWithin(t *testing.T) {
 		rw, rec, _ := Wrap(combinations(b)[can])
 		rw.WriteHeader(200)
 		want := []string{"header 200"}
-		if can&canFlush != 0 {
+		if can&CanFlush != 0 {
 			rw.(http.Flusher).Flush()
 			if err := rw.(interface{ FlushError() error }).FlushError(); err != nil {
 				t.Errorf("FlushError: %v", err)
 			}
 			want = append(want, "flush", "flush")
 		}
-		if can&canReadFrom != 0 {
+		if can&CanReadFrom != 0 {
 			src := &struct{ io.Reader }{strings.NewReader("abc")}
 			if n, err := rw.(io.ReaderFrom).ReadFrom(src); n != 3 || err != nil {
 				t.Errorf("ReadFrom = %d, %v", n, err)
 			}
 			want = append(want, "readfrom *struct { io.Reader } abc")
 		}
-		if can&canPush != 0 {
+		if can&CanPush != 0 {
 			if err := rw.(http.Pusher).Push("/", nil); err != nil {
 				t.Errorf("Push: %v", err)
 			}
 			want = append(want, "push")
 		}
-		if can&canHijack != 0 {
+		if can&CanHijack != 0 {
 			if _, _, err := rw.(http.Hijacker).Hijack(); err != nil {
 				t.Errorf("Hijack: %v", err)
 			}

@@ -102,81 +102,81 @@ type (
 )
 
 // combinations returns a foreign writer for each set of the four parts.
-func combinations(b *bare) map[capability]http.ResponseWriter {
+func combinations(b *bare) map[Capability]http.ResponseWriter {
 	f, h, r, p := partFlush{b}, partHijack{b}, partReadFrom{b}, partPush{b}
-	return map[capability]http.ResponseWriter{
+	return map[Capability]http.ResponseWriter{
 		0: b,
-		canFlush: struct {
+		CanFlush: struct {
 			*bare
 			partFlush
 		}{b, f},
-		canHijack: struct {
+		CanHijack: struct {
 			*bare
 			partHijack
 		}{b, h},
-		canFlush | canHijack: struct {
+		CanFlush | CanHijack: struct {
 			*bare
 			partFlush
 			partHijack
 		}{b, f, h},
-		canReadFrom: struct {
+		CanReadFrom: struct {
 			*bare
 			partReadFrom
 		}{b, r},
-		canFlush | canReadFrom: struct {
+		CanFlush | CanReadFrom: struct {
 			*bare
 			partFlush
 			partReadFrom
 		}{b, f, r},
-		canHijack | canReadFrom: struct {
+		CanHijack | CanReadFrom: struct {
 			*bare
 			partHijack
 			partReadFrom
 		}{b, h, r},
-		canFlush | canHijack | canReadFrom: struct {
+		CanFlush | CanHijack | CanReadFrom: struct {
 			*bare
 			partFlush
 			partHijack
 			partReadFrom
 		}{b, f, h, r},
-		canPush: struct {
+		CanPush: struct {
 			*bare
 			partPush
 		}{b, p},
-		canFlush | canPush: struct {
+		CanFlush | CanPush: struct {
 			*bare
 			partFlush
 			partPush
 		}{b, f, p},
-		canHijack | canPush: struct {
+		CanHijack | CanPush: struct {
 			*bare
 			partHijack
 			partPush
 		}{b, h, p},
-		canFlush | canHijack | canPush: struct {
+		CanFlush | CanHijack | CanPush: struct {
 			*bare
 			partFlush
 			partHijack
 			partPush
 		}{b, f, h, p},
-		canReadFrom | canPush: struct {
+		CanReadFrom | CanPush: struct {
 			*bare
 			partReadFrom
 			partPush
 		}{b, r, p},
-		canFlush | canReadFrom | canPush: struct {
+		CanFlush | CanReadFrom | CanPush: struct {
 			*bare
 			partFlush
 			partReadFrom
 			partPush
 		}{b, f, r, p},
-		canHijack | canReadFrom | canPush: struct {
+		CanHijack | CanReadFrom | CanPush: struct {
 			*bare
 			partHijack
 			partReadFrom
 			partPush
 		}{b, h, r, p},
-		canFlush | canHijack | canReadFrom | canPush: struct {
+		CanFlush | CanHijack | CanReadFrom | CanPush: struct {
 			*bare
 			partFlush
 			partHijack

@@ -70,9 +70,9 @@ func (r *Recorder) becomeLongLived() {
 	}
 }
 
-// isEventStream knows the media type of server-sent events (HTML Standard,
+// IsEventStream knows the media type of server-sent events (HTML Standard,
 // section 9.2), which is compared without regard to case and parameters.
-func isEventStream(h http.Header) bool {
+func IsEventStream(h http.Header) bool {
 	v := h["Content-Type"]
 	const name = "text/event-stream"
 	if len(v) == 0 || len(v[0]) < len(name) || !strings.EqualFold(v[0][:len(name)], name) {

@@ -34,36 +34,74 @@ func Wrap(w http.ResponseWriter) (rw http.ResponseWriter, rec *Recorder, owner b
 	p := pool.Get().(*plain)
 	r := &p.rec
 	p.w = w
-	if _, ok := w.(unwrapper); ok {
+	switch t := w.(type) {
+	case unwrapper:
 		r.outer = Find(w)
+	case Barrier:
+		r.outer = t.Exchange()
 	}
 	switch t := w.(type) {
-	case serverHTTP1:
+	case ServerHTTP1:
 		if _, more := t.(http.Pusher); !more {
 			return (*http1)(p), r, true
 		}
-	case serverHTTP2:
+	case ServerHTTP2:
 		_, hijack := t.(http.Hijacker)
 		_, readFrom := t.(io.ReaderFrom)
 		if !hijack && !readFrom {
 			return (*http2)(p), r, true
 		}
 	}
-	return offering(capabilities(w), p), r, true
+	return offering(Capabilities(w), p), r, true
+}
+
+// Barrier is a writer that is part of an exchange and must not be unwrapped,
+// because it has to be able to cut off the handlers within, as that of a
+// timeout does. Wrap and Find see past it what may be seen.
+type Barrier interface {
+	http.ResponseWriter
+	// Exchange is the recorder further out, nil if there is none. It must
+	// stay usable as long as a handler within runs, see [Recorder.Retain].
+	Exchange() *Recorder
 }
 
 // Find returns the recorder of w, or else of the nearest writer that w
-// unwraps to, and nil if there is none.
+// unwraps to or is a [Barrier] before, and nil if there is none.
 func Find(w http.ResponseWriter) *Recorder {
 	for range maxDepth {
-		if own, ok := w.(recorded); ok {
-			return own.recorder()
-		}
-		u, ok := w.(unwrapper)
-		if !ok {
+		switch t := w.(type) {
+		case recorded:
+			return t.recorder()
+		case Barrier:
+			return t.Exchange()
+		case unwrapper:
+			w = t.Unwrap()
+		default:
 			return nil
 		}
-		w = u.Unwrap()
+	}
+	return nil
+}
+
+// Server returns the writer that w leads to through nothing but writers of
+// this package, if that can do what net/http's own of HTTP/1 can, and nil
+// otherwise: what is written to w then reaches the connection as it is.
+func Server(w http.ResponseWriter) http.ResponseWriter {
+	for range maxDepth {
+		if own, ok := w.(recorded); ok {
+			w = own.recorder().home.w
+			continue
+		}
+		if _, ok := w.(unwrapper); ok {
+			return nil
+		}
+		if _, ok := w.(http.Pusher); ok {
+			return nil
+		}
+		if _, ok := w.(ServerHTTP1); ok {
+			return w
+		}
+		return nil
 	}
 	return nil
 }

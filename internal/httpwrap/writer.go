@@ -41,7 +41,7 @@ func (c *core) commit(status int) {
 	if !c.rec.commit(status) {
 		return
 	}
-	if status == http.StatusSwitchingProtocols || c.asked && isEventStream(c.w.Header()) {
+	if status == http.StatusSwitchingProtocols || c.asked && IsEventStream(c.w.Header()) {
 		c.rec.becomeLongLived()
 	}
 }
@@ -105,7 +105,7 @@ func (c *core) flush() error {
 	// is out, asking for it is free.
 	if !c.asked && !c.rec.Hijacked() {
 		c.asked = true
-		if isEventStream(c.w.Header()) {
+		if IsEventStream(c.w.Header()) {
 			c.rec.becomeLongLived()
 		}
 	}

@@ -59,7 +59,7 @@ func (l *limits) hold(w http.ResponseWriter, r *http.Request) upload {
 		return none
 	}
 	if r.Close && r.ContentLength > readAhead {
-		closeGently(w)
+		CloseGently(w)
 	}
 	return u
 }
@@ -83,7 +83,7 @@ func (l *limits) settle(u upload, w http.ResponseWriter, r *http.Request) {
 		// The deadline passed: net/http cancels the context after any error
 		// on the connection. (Or the client has left, or a deadline further
 		// out has passed; then no harm is done.)
-		closeGently(w)
+		CloseGently(w)
 		wait = l.linger
 	} else if err != nil {
 		// The body is going to be judged when the handler has returned.
@@ -92,7 +92,7 @@ func (l *limits) settle(u upload, w http.ResponseWriter, r *http.Request) {
 	controller.SetReadDeadline(time.Now().Add(wait))
 }
 
-// closeGently has net/http close the connection after the response, and not
+// CloseGently has net/http close the connection after the response, and not
 // before it has given a client that is still sending half a second to see
 // that. There is no call that says so, but net/http does it when a body turns
 // out larger than http.MaxBytesReader allows, of which it learns from the
@@ -100,7 +100,7 @@ func (l *limits) settle(u upload, w http.ResponseWriter, r *http.Request) {
 // does for other bodies depends on how they end, and where the client asked
 // for the connection to be closed it is a reset, which may overtake the
 // response.
-func closeGently(w http.ResponseWriter) {
+func CloseGently(w http.ResponseWriter) {
 	for range 32 { // layers; a writer that wraps itself ends there too
 		outer, ok := w.(interface{ Unwrap() http.ResponseWriter })
 		if !ok {
