@@ -14,6 +14,7 @@ var dependencies = map[string][]string{
 	".":              nil,
 	"./load":         {"github.com/shirou/gopsutil/v3", "github.com/tklauser/go-sysconf", "github.com/tklauser/numcpus", "golang.org/x/sys"},
 	"./shed":         {"github.com/shirou/gopsutil/v3", "github.com/tklauser/go-sysconf", "github.com/tklauser/numcpus", "golang.org/x/sys", "golang.org/x/time"},
+	"./timeout":      nil,
 	"./internal/...": nil,
 }
 

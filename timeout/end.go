@@ -1,0 +1,243 @@
+package timeout
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/handrail-go/handrail/internal/httpwrap"
+)
+
+// onTimer runs on a goroutine of its own at the deadline, and when a spared
+// stream may have been silent for too long.
+func (e *exchange) onTimer() {
+	e.gate.Lock()
+	then := e.due()
+	e.gate.Unlock()
+	if then != nil {
+		then()
+	}
+}
+
+// due decides whether the exchange is over, and returns what is left to do
+// about its handler.
+func (e *exchange) due() (then func()) {
+	if e.r.Context().Err() == context.Canceled {
+		e.gone.Store(true)
+	}
+	if e.above != nil && e.above.state.Load() == late {
+		return nil // the handler is cut off there
+	}
+	for {
+		switch e.state.Load() {
+		case open:
+			if e.state.CompareAndSwap(open, late) {
+				return e.deadline(ReasonDeadline, false)
+			}
+		case begun:
+			why := ReasonDeadline
+			if e.spared.Load() {
+				idle := e.t.set.idleTimeout
+				if idle == 0 {
+					return nil
+				}
+				silent := time.Since(e.start) - time.Duration(e.touched.Load())
+				if silent < idle {
+					e.timer.Reset(idle - silent)
+					return nil
+				}
+				why = ReasonIdle
+			}
+			if e.state.CompareAndSwap(begun, late) {
+				return e.deadline(why, true)
+			}
+		case yielding:
+			e.timer.Reset(grace)
+			return nil
+		case yielded:
+			if e.state.CompareAndSwap(yielded, late) {
+				e.mu.Lock()
+				e.passing = true
+				e.mu.Unlock()
+				return e.deadline(ReasonDeadline, false)
+			}
+		default:
+			return nil
+		}
+	}
+}
+
+// deadline ends the exchange. The handler is cut off already.
+func (e *exchange) deadline(why Reason, cut bool) (then func()) {
+	took := time.Since(e.start)
+	switch {
+	case e.gone.Load():
+		note(e.recorder, httpwrap.Canceled)
+		e.tallyEnd(took, endedCanceled)
+	case cut:
+		note(e.recorder, httpwrap.Timeout)
+		e.t.report(e.r, why, e.limit, true)
+		e.tallyEnd(took, endedAborted)
+	default:
+		note(e.recorder, httpwrap.Timeout)
+		e.t.report(e.r, why, e.limit, false)
+		e.tallyEnd(took, endedTimeout)
+	}
+	if cut || e.informing.Load() {
+		// Ends a write, and where that waits for a body to arrive, the read.
+		controller := http.NewResponseController(e.w)
+		controller.SetWriteDeadline(time.Now())
+		controller.SetReadDeadline(time.Now())
+	}
+	if e.server == nil {
+		e.apart.cut, e.apart.why = cut, why
+		e.apart.wake <- deadlinePassed
+		return nil
+	}
+	e.leftBehind(+1)
+	e.expire(why)
+	if cut {
+		return e.cutInline
+	}
+	return e.answerInline
+}
+
+// end is the handler's return. It reports the state it left, and whether the
+// deadline had not come first: by the clock, where nothing is out yet, since a
+// timer may be late.
+func (e *exchange) end(took time.Duration) (before uint32, inTime bool) {
+	for {
+		before = e.state.Load()
+		switch {
+		case before == late:
+			return before, false
+		case before == open && took >= e.limit && e.r.Context().Err() != context.Canceled:
+			if e.state.CompareAndSwap(open, late) {
+				note(e.recorder, httpwrap.Timeout)
+				e.t.report(e.r, ReasonDeadline, e.limit, false)
+				e.tallyEnd(took, endedTimeout)
+				e.leftBehind(+1)
+				return before, false
+			}
+		case e.state.CompareAndSwap(before, done):
+			return before, true
+		}
+	}
+}
+
+// tallyEnd counts how the request ended.
+func (e *exchange) tallyEnd(took time.Duration, how ending) {
+	if e.long.CompareAndSwap(true, false) {
+		e.t.tally.long.Add(-1)
+		e.t.tally.longEnded.Add(1)
+		e.t.tally.ended[how].Add(1)
+		return
+	}
+	e.t.tally.end(took, how)
+	switch {
+	case how == endedTimeout, how == endedAborted:
+		e.lesson.learn(e.limit, true)
+	case how == endedDone && e.status < http.StatusInternalServerError:
+		e.lesson.learn(took, false)
+	}
+}
+
+// book counts a request whose handler was done in time.
+func (e *exchange) book(took time.Duration, before uint32, returned bool) {
+	how := endedDone
+	if before != taken && before != yielded && e.r.Context().Err() == context.Canceled {
+		how = endedCanceled
+		note(e.recorder, httpwrap.Canceled)
+		if returned && !e.sent && e.status == 0 {
+			e.mu.Lock()
+			e.choose(statusGone)
+			e.mu.Unlock()
+		}
+	}
+	e.tallyEnd(took, how)
+}
+
+// statusGone is what is noted for a client that left before an answer, as
+// several proxies do; nobody receives it.
+const statusGone = 499
+
+// leftBehind counts handlers that run on after their deadline. The deadline
+// comes with +1 and the handler's return with -1, in any order.
+func (e *exchange) leftBehind(side int64) {
+	if first := e.overdue.Add(1) == 1; first == (side > 0) {
+		e.t.tally.overdue.Add(side)
+	}
+}
+
+// expire ends the context at the deadline, or as the client's leaving does.
+func (e *exchange) expire(why Reason) {
+	if e.gone.Load() {
+		e.ctx.parentDone()
+		return
+	}
+	e.ctx.expire(e.cause(why))
+}
+
+// noteGone is the answer to nobody.
+func (e *exchange) noteGone() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.restore()
+	e.w.WriteHeader(statusGone)
+}
+
+// refusal is what a handler is told that is cut off.
+func (e *exchange) refusal() error {
+	if e.gone.Load() {
+		return context.Canceled
+	}
+	return http.ErrHandlerTimeout
+}
+
+// cause is that of the context at the deadline.
+func (e *exchange) cause(why Reason) error {
+	after := e.limit
+	if why == ReasonIdle {
+		after = e.t.set.idleTimeout
+	}
+	return &Error{Name: e.t.set.name, After: after}
+}
+
+// copyBack gives the request that came in what is looked for there: the route
+// that a mux further in has matched, and the form whose files the server
+// removes. Both are lost with every copy of a request.
+func (e *exchange) copyBack(r *http.Request) {
+	e.r.Pattern = r.Pattern
+	if r.MultipartForm != nil {
+		e.r.MultipartForm = r.MultipartForm
+	}
+}
+
+// await returns when whoever holds mu has let go of it.
+func await(mu *sync.Mutex) {
+	mu.Lock()
+	defer mu.Unlock()
+}
+
+// removeFiles removes what the handler's multipart form left on disk, where the
+// server is not going to.
+func (e *exchange) removeFiles(r *http.Request) {
+	if r.MultipartForm != nil && !e.form {
+		r.MultipartForm.RemoveAll()
+	}
+}
+
+// yield tells a timeout further out that the answer is being given, so that it
+// does not give another one. It reports false where that one came first, and
+// returns what to do when the answer is given.
+func yield(w http.ResponseWriter) (given func(), ok bool) {
+	outer := outerOf(w)
+	if outer == nil {
+		return nothing, true
+	}
+	if outer.state.CompareAndSwap(open, yielding) {
+		return func() { outer.state.CompareAndSwap(yielding, yielded) }, true
+	}
+	return nothing, outer.state.Load() < done
+}
