@@ -139,7 +139,7 @@ func TestAHandlerAndItsDeadlineMeet(t *testing.T) {
 	const d = 3 * time.Millisecond
 	for _, l := range lanes {
 		t.Run(l.name, func(t *testing.T) {
-			rounds, crowd := either(400, 120), 16
+			rounds, crowd := either(400, 60), 16
 			var events atomic.Uint64
 			to := made(t, timeout.Basic(d), timeout.OnTimeout(func(e timeout.Event) {
 				events.Add(1)
@@ -298,7 +298,7 @@ func TestNobodyGetsWhatAHandlerWritesThatWasCutOff(t *testing.T) {
 	leaktest.Check(t)
 	for _, l := range lanes {
 		t.Run(l.name, func(t *testing.T) {
-			rounds := either(150, 60)
+			rounds := either(150, 30)
 			to := made(t, timeout.Basic(5*time.Millisecond))
 			over := make(chan struct{})
 			h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -385,7 +385,7 @@ func TestAReaderThatIsLeftBehindTakesNothingFromTheNextRequest(t *testing.T) {
 	} {
 		for _, l := range lanes {
 			t.Run(name+"/"+l.name, func(t *testing.T) {
-				rounds := either(200, 60)
+				rounds := either(200, 30)
 				to := made(t, opts...)
 				var readers sync.WaitGroup
 				s := serve(t, l, to, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -457,7 +457,7 @@ func TestTheAnswerMayLookAtTheRequestWhileTheHandlerReturns(t *testing.T) {
 			var all sync.WaitGroup
 			for range 8 {
 				all.Go(func() {
-					for range either(200, 80) {
+					for range either(200, 40) {
 						if re := s.get("/things/7"); re.Response == nil || re.StatusCode != http.StatusTeapot || re.body != "mine" || re.cut != nil {
 							t.Errorf("the client has %v", re)
 						}
@@ -501,7 +501,7 @@ func TestATakeoverMeetsTheDeadline(t *testing.T) {
 			var taken, late atomic.Uint64
 			for range 8 {
 				all.Go(func() {
-					for range either(200, 80) {
+					for range either(200, 40) {
 						re := s.get("/")
 						switch {
 						case re.Response != nil && re.body == "taken" && re.cut == nil:
