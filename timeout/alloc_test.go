@@ -24,10 +24,10 @@ func TestARequestAllocatesAsLittleAsItDid(t *testing.T) {
 		proto   int
 		most    float64
 	}{
-		{"HTTP/1, a handler that does nothing", silent, 1, 3},
-		{"HTTP/1, a short answer with a header", json, 1, 6}, // one of them the handler's own
-		{"HTTP/2, a handler that does nothing", silent, 2, 5},
-		{"HTTP/2, a short answer with a header", json, 2, 8},
+		{"HTTP/1, a handler that does nothing", silent, 1, 4},
+		{"HTTP/1, a short answer with a header", json, 1, 7}, // one of them the handler's own
+		{"HTTP/2, a handler that does nothing", silent, 2, 6},
+		{"HTTP/2, a short answer with a header", json, 2, 9},
 	} {
 		h := timeout.Middleware()(tc.handler)
 		r := httptest.NewRequest("GET", "/", nil)

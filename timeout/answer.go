@@ -110,9 +110,15 @@ func (c *collector) run(reject handrail.RejectionHandler, r *http.Request, rejec
 
 // logf writes to the log of the server that r came to.
 func logf(r *http.Request, format string, args ...any) {
-	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && server.ErrorLog != nil {
+	if server := serverOf(r); server != nil && server.ErrorLog != nil {
 		server.ErrorLog.Printf(format, args...)
 		return
 	}
 	log.Printf(format, args...)
+}
+
+// serverOf is the server that r came to, nil if there is none.
+func serverOf(r *http.Request) *http.Server {
+	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
+	return server
 }

@@ -15,9 +15,8 @@ import (
 // apart is what the two goroutines tell each other.
 type apart struct {
 	wake chan wake
-	// cut and why are the deadline's word.
+	// cut is the deadline's word: the response had begun.
 	cut bool
-	why Reason
 	// The rest is the handler's.
 	before   uint32 // the state it left
 	overran  bool   // it came back after the deadline, and before the timer
@@ -35,10 +34,10 @@ const (
 
 func (e *exchange) serveApart(next http.Handler) {
 	w := e.writer()
-	r := e.r.WithContext(e.ctx)
+	r := e.r.WithContext(&e.ctx)
 	e.guardBody(r)
 	e.apart.wake = make(chan wake, 1)
-	e.timer = time.AfterFunc(e.limit+e.shareDeadline(), e.fire)
+	e.arm()
 	go e.run(next, w, r)
 	if <-e.apart.wake == deadlinePassed {
 		e.abandon()
@@ -74,29 +73,26 @@ func (e *exchange) run(next http.Handler, w http.ResponseWriter, r *http.Request
 // leaveApart ends the exchange when its handler came back.
 func (e *exchange) leaveApart(r *http.Request) {
 	a := e.apart
-	quiet := e.timer.Stop()
+	e.timer.Stop()
 	e.copyBack(r)
-	e.body.release()
+	e.body.forget()
 	if a.overran {
-		e.ctx.expire(e.cause(ReasonDeadline))
-		e.leftBehind(-1)
+		e.expire(ReasonDeadline)
+		e.overdue(-1)
 		if a.stack != nil {
 			logf(e.r, "timeout: panic after the deadline: %v\n%s", a.value, a.stack)
+		}
+		if e.beganOutside() {
+			panic(http.ErrAbortHandler)
 		}
 		e.answer(ReasonDeadline)
 		return
 	}
 	e.book(time.Since(e.start), a.before, a.returned)
-	if a.returned && a.before != taken {
-		e.mu.Lock()
-		e.deliver()
-		e.mu.Unlock()
-	}
-	e.ctx.finish()
+	e.finish(a.before, a.returned)
 	if a.stack != nil {
 		logf(e.r, "timeout: panic in the handler, which goes on on the serving goroutine: %v\n%s", a.value, a.stack)
 	}
-	e.recycle(a.before, quiet)
 	switch {
 	case a.value != nil:
 		panic(a.value)
@@ -107,31 +103,25 @@ func (e *exchange) leaveApart(r *http.Request) {
 
 // abandon ends the exchange while its handler is running.
 func (e *exchange) abandon() {
-	e.body.expire(e.w, e.r)
-	e.leftBehind(+1)
-	e.expire(e.apart.why)
+	e.body.end(e.w, e.r)
 	if e.recorder != nil {
 		e.recorder.Retain()
 	}
 	await(&e.gate) // where somebody is setting a deadline
 	if e.apart.cut {
 		e.mu.Lock() // waits for a write, which the deadline has ended
-		if endsWithConnection(e.r) {
-			closeUnder(e.w, e.r)
+		if e.unframed.Load() {
+			closeUnder(e.w, true)
 		}
 		e.mu.Unlock()
 		panic(http.ErrAbortHandler)
-	}
-	if e.gone.Load() {
-		e.noteGone()
-		return
 	}
 	e.answer(ReasonDeadline)
 }
 
 // late is the return of a handler that was abandoned.
 func (e *exchange) late(r *http.Request, value any, stack []byte) {
-	e.leftBehind(-1)
+	e.overdue(-1)
 	e.removeFiles(r)
 	if stack != nil {
 		logf(r, "timeout: panic after the deadline: %v\n%s", value, stack)

@@ -17,9 +17,6 @@ type deadlineContext struct {
 	parent   context.Context
 	deadline time.Time
 	lifted   atomic.Bool
-	// values are where a response's few headers go: like the context, they are
-	// one for each request and are never reused.
-	values [4]string
 	// caused has the cause, from the deadline on: context.Cause looks for it
 	// among the values. It is a child of parent, so all others are there too.
 	caused atomic.Pointer[context.Context]
@@ -191,3 +188,6 @@ func (c *deadlineContext) end(err, cause error) {
 		call()
 	}
 }
+
+// String tells no more than that, as a fmt of the struct would race.
+func (c *deadlineContext) String() string { return "timeout.deadlineContext" }

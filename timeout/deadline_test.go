@@ -331,6 +331,8 @@ type slowSource struct {
 	s    *stage
 	r    *http.Request
 	give string
+	// stopped says that all was given in time.
+	stopped bool
 }
 
 func (src *slowSource) Read(p []byte) (int, error) {
@@ -339,6 +341,7 @@ func (src *slowSource) Read(p []byte) (int, error) {
 		src.give = src.give[n:]
 		return n, nil
 	}
+	src.stopped = true
 	src.s.inTime(src.r)
 	src.s.outlive()
 	n := copy(p, "late")
@@ -348,8 +351,12 @@ func (src *slowSource) Read(p []byte) (int, error) {
 // copying has io.Copy do what it does, ReadFrom where the writer has it.
 func copying(give int) func(*stage, http.ResponseWriter, *http.Request) {
 	return func(s *stage, w http.ResponseWriter, r *http.Request) {
-		_, err := io.Copy(w, &slowSource{s, r, strings.Repeat("x", give)})
+		src := &slowSource{s: s, r: r, give: strings.Repeat("x", give)}
+		_, err := io.Copy(w, src)
 		s.note("Copy: %v", err)
+		if !src.stopped {
+			s.tooLate()
+		}
 	}
 }
 

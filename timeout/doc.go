@@ -29,7 +29,9 @@
 // stream and never half of a response that looks whole. WithStreams has it left
 // to finish instead, which is the rule for event streams (Content-Type
 // text/event-stream); WithIdleTimeout then ends those that have gone silent. A
-// hijacked connection is left alone, and its context does not expire.
+// hijacked connection is left alone, and its context does not expire. (A context
+// that was derived from it before, with a later deadline of its own, relied on
+// this one and has none then.)
 //
 // A handler that is done in time is never reported as timed out, one that comes
 // back later always is. A client that leaves first is neither: it is counted as
@@ -94,5 +96,7 @@
 //     method. 503 is for a service, 504 for a gateway.
 //   - Exempting requests by what a client sends, such as Accept: text/event-stream.
 //     Use WithExempt by route; event streams are known by the response.
+//   - Writing a part of the response before the handler is called, without any
+//     package of this toolkit outside to tell: the answer is added to it.
 //   - A retry within that does not know the deadline: it is in the context.
 package timeout

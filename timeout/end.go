@@ -23,7 +23,7 @@ func (e *exchange) onTimer() {
 // due decides whether the exchange is over, and returns what is left to do
 // about its handler.
 func (e *exchange) due() (then func()) {
-	if e.r.Context().Err() == context.Canceled {
+	if e.clientLeft() {
 		e.gone.Store(true)
 	}
 	if e.above != nil && e.above.state.Load() == late {
@@ -33,7 +33,7 @@ func (e *exchange) due() (then func()) {
 		switch e.state.Load() {
 		case open:
 			if e.state.CompareAndSwap(open, late) {
-				return e.deadline(ReasonDeadline, false)
+				return e.deadline(ReasonDeadline, e.beganOutside())
 			}
 		case begun:
 			why := ReasonDeadline
@@ -84,6 +84,9 @@ func (e *exchange) deadline(why Reason, cut bool) (then func()) {
 		e.t.report(e.r, why, e.limit, false)
 		e.tallyEnd(took, endedTimeout)
 	}
+	e.overdue(+1)
+	e.body.cutOff()
+	e.expire(why)
 	if cut || e.informing.Load() {
 		// Ends a write, and where that waits for a body to arrive, the read.
 		controller := http.NewResponseController(e.w)
@@ -91,12 +94,10 @@ func (e *exchange) deadline(why Reason, cut bool) (then func()) {
 		controller.SetReadDeadline(time.Now())
 	}
 	if e.server == nil {
-		e.apart.cut, e.apart.why = cut, why
+		e.apart.cut = cut
 		e.apart.wake <- deadlinePassed
 		return nil
 	}
-	e.leftBehind(+1)
-	e.expire(why)
 	if cut {
 		return e.cutInline
 	}
@@ -112,12 +113,12 @@ func (e *exchange) end(took time.Duration) (before uint32, inTime bool) {
 		switch {
 		case before == late:
 			return before, false
-		case before == open && took >= e.limit && e.r.Context().Err() != context.Canceled:
+		case before == open && took >= e.limit && !e.clientLeft():
 			if e.state.CompareAndSwap(open, late) {
 				note(e.recorder, httpwrap.Timeout)
 				e.t.report(e.r, ReasonDeadline, e.limit, false)
 				e.tallyEnd(took, endedTimeout)
-				e.leftBehind(+1)
+				e.overdue(+1)
 				return before, false
 			}
 		case e.state.CompareAndSwap(before, done):
@@ -146,7 +147,7 @@ func (e *exchange) tallyEnd(took time.Duration, how ending) {
 // book counts a request whose handler was done in time.
 func (e *exchange) book(took time.Duration, before uint32, returned bool) {
 	how := endedDone
-	if before != taken && before != yielded && e.r.Context().Err() == context.Canceled {
+	if before != taken && before != yielded && e.clientLeft() {
 		how = endedCanceled
 		note(e.recorder, httpwrap.Canceled)
 		if returned && !e.sent && e.status == 0 {
@@ -155,6 +156,9 @@ func (e *exchange) book(took time.Duration, before uint32, returned bool) {
 			e.mu.Unlock()
 		}
 	}
+	if !returned {
+		e.lesson = lesson{} // how long it takes to panic says nothing
+	}
 	e.tallyEnd(took, how)
 }
 
@@ -162,12 +166,46 @@ func (e *exchange) book(took time.Duration, before uint32, returned bool) {
 // several proxies do; nobody receives it.
 const statusGone = 499
 
-// leftBehind counts handlers that run on after their deadline. The deadline
-// comes with +1 and the handler's return with -1, in any order.
-func (e *exchange) leftBehind(side int64) {
-	if first := e.overdue.Add(1) == 1; first == (side > 0) {
+// overdue counts handlers that run on after their deadline. The deadline comes
+// with +1 and the handler's return with -1, in any order.
+func (e *exchange) overdue(side int64) {
+	if first := e.sides.Add(1) == 1; first == (side > 0) {
 		e.t.tally.overdue.Add(side)
 	}
+}
+
+// clientLeft says that nobody waits for a response any more.
+func (e *exchange) clientLeft() bool {
+	return e.r.Context().Err() == context.Canceled && !e.clocked.Load()
+}
+
+// beganOutside says that somebody outside has begun the response, so that no
+// other can be sent.
+func (e *exchange) beganOutside() bool {
+	if outer := outerOf(e.w); outer != nil {
+		return outer.state.Load() == begun
+	}
+	return e.recorder != nil && e.recorder.Committed()
+}
+
+// cut says that a response is out that cannot be replaced.
+func (e *exchange) cut() bool {
+	return !e.passing && !e.answered && (e.sent || e.beganOutside())
+}
+
+// finish sends what the handler chose, and ends what was for it alone.
+func (e *exchange) finish(before uint32, returned bool) {
+	e.mu.Lock()
+	switch {
+	case before == taken:
+	case returned:
+		e.deliver()
+	case !e.sent:
+		e.restore() // somebody outside may answer for a handler that panicked
+	}
+	e.free()
+	e.mu.Unlock()
+	e.ctx.finish()
 }
 
 // expire ends the context at the deadline, or as the client's leaving does.
@@ -177,14 +215,6 @@ func (e *exchange) expire(why Reason) {
 		return
 	}
 	e.ctx.expire(e.cause(why))
-}
-
-// noteGone is the answer to nobody.
-func (e *exchange) noteGone() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.restore()
-	e.w.WriteHeader(statusGone)
 }
 
 // refusal is what a handler is told that is cut off.
@@ -215,7 +245,7 @@ func (e *exchange) copyBack(r *http.Request) {
 }
 
 // await returns when whoever holds mu has let go of it.
-func await(mu *sync.Mutex) {
+func await(mu sync.Locker) {
 	mu.Lock()
 	defer mu.Unlock()
 }

@@ -17,6 +17,14 @@ const heldBack = 2048
 // The states of an exchange. Whoever changes the state has the say from there
 // on, and each change is one compare-and-swap, so that the deadline and the
 // handler cannot both win.
+//
+//	from              to        by
+//	open              begun     the handler's goroutine, holding mu
+//	open              yielding  a timeout further in, which then makes it yielded
+//	open, begun       taken     the handler's goroutine, holding mu
+//	open, begun,      late      the timer's goroutine, holding gate; from open
+//	yielded                     also the handler's return, by the clock
+//	any but late      done      the handler's return
 const (
 	// open: nothing of a response is out.
 	open uint32 = iota
@@ -35,8 +43,8 @@ const (
 
 // exchange is one request, and the writer that its handler gets: every call
 // passes here, so that it can be refused once the deadline has passed. It is
-// reused only where nothing can hold it any more, which is never the case
-// after a deadline.
+// never reused, because nobody knows who keeps it: a callback of the context
+// may come after the handler's return, and must not meet a stranger's response.
 type exchange struct {
 	home     *plain
 	t        *Timeout
@@ -46,12 +54,10 @@ type exchange struct {
 	r        *http.Request       // as it came
 	form     bool                // whether r came with a multipart form
 	above    *exchange           // the timeout further out whose deadline this one has
-	ctx      *deadlineContext
+	ctx      deadlineContext
 	start    time.Time
 	limit    time.Duration
 	lesson   lesson
-	timer    *time.Timer
-	fire     func() // onTimer, made once
 
 	state atomic.Uint32
 	// spared says that the deadline means nothing any more; from then on it
@@ -59,13 +65,17 @@ type exchange struct {
 	// silent, since start.
 	spared  atomic.Bool
 	touched atomic.Int64
-	// overdue is how many of the two sides, deadline and handler, were there;
-	// see leftBehind.
-	overdue atomic.Int32
-	// gone says that the client had left before the deadline came.
-	gone atomic.Bool
+	// sides is how many of the two, deadline and handler's return, have come;
+	// see overdue.
+	sides atomic.Int32
+	// gone says that the client had left before the deadline came, and clocked
+	// that the context may be canceled for another reason, because there was a
+	// deadline for reading: net/http cancels it after any error in reading.
+	gone, clocked atomic.Bool
 	// informing says that an informational response is being sent.
 	informing atomic.Bool
+	// unframed says that the response ends with its connection.
+	unframed atomic.Bool
 	// long counts the exchange as long-lived.
 	long atomic.Bool
 
@@ -74,20 +84,23 @@ type exchange struct {
 
 	// gate is for what must not wait for the other lock, which a write in
 	// progress may keep: the deadline, and the deadlines of the connection.
-	gate sync.Mutex
+	gate  sync.Mutex
+	timer *time.Timer
 
 	mu sync.Mutex
 	// header is the handler's, nil until it asks. From the moment that its
 	// response is chosen, what stands outside has a copy of it, and outer is
-	// what was there before.
+	// what was there before. Its few values are in values.
 	header, outer http.Header
 	replaced      bool
+	values        [4]string
 	// status is what the handler chose, 0 before that, and length the
 	// Content-Length it declared, -1 if none; sent says that w knows.
 	status int
 	length int64
 	sent   bool
 	held   []byte
+	space  *[heldBack]byte
 	// returned and answered are for the inline way: the handler is back; the
 	// deadline's answer is out.
 	returned, answered bool
@@ -95,8 +108,6 @@ type exchange struct {
 	// passing says that what the deadline sends is the answer of a timeout
 	// further in.
 	passing bool
-
-	space [heldBack]byte
 }
 
 // guarded is every writer of this package.
@@ -107,22 +118,25 @@ func (e *exchange) guard() *exchange { return e }
 // Exchange implements [httpwrap.Barrier].
 func (e *exchange) Exchange() *httpwrap.Recorder { return e.recorder }
 
-// pool has no timers and no channels in it: those belong to the synctest
-// bubble they were made in.
-var pool = sync.Pool{New: func() any {
-	p := new(plain)
-	p.home, p.fire = p, p.onTimer
-	return p
-}}
+// spaces are for what is held back. Nobody but the exchange sees one.
+var spaces = sync.Pool{New: func() any { return new([heldBack]byte) }}
 
 func newExchange(t *Timeout, w http.ResponseWriter, r *http.Request, now time.Time, limit time.Duration) *exchange {
-	e := &pool.Get().(*plain).exchange
-	e.t, e.w, e.r, e.start, e.limit = t, w, r, now, limit
+	p := new(plain)
+	e := &p.exchange
+	e.home, e.t, e.w, e.r, e.start, e.limit = p, t, w, r, now, limit
 	e.recorder = httpwrap.Find(w)
 	e.form = r.MultipartForm != nil
-	e.ctx = &deadlineContext{parent: r.Context(), deadline: now.Add(limit)}
+	e.ctx.parent, e.ctx.deadline = r.Context(), now.Add(limit)
 	e.length = -1
 	return e
+}
+
+// arm starts the timer.
+func (e *exchange) arm() {
+	e.gate.Lock() // a timer this short may be waiting
+	e.timer = time.AfterFunc(e.limit+e.shareDeadline(), e.onTimer)
+	e.gate.Unlock()
 }
 
 // shareDeadline finds out whether the deadline is that of a timeout further out.
@@ -151,27 +165,4 @@ func outerOf(w http.ResponseWriter) *exchange {
 		}
 	}
 	return nil
-}
-
-// recycle makes e reusable, unless handler or timer may come back to it. quiet
-// says that the timer has not run; where it may have run more than once, that
-// says nothing.
-func (e *exchange) recycle(before uint32, quiet bool) {
-	if !quiet || e.spared.Load() || before != open && before != begun {
-		return
-	}
-	e.t, e.w, e.server, e.recorder, e.r, e.ctx, e.timer = nil, nil, nil, nil, nil, nil, nil
-	e.above = nil
-	e.lesson = lesson{}
-	e.state.Store(open)
-	e.spared.Store(false)
-	e.gone.Store(false)
-	e.touched.Store(0)
-	e.overdue.Store(0)
-	e.long.Store(false)
-	e.apart, e.body = apart{}, nil
-	e.header, e.outer, e.held, e.back = nil, nil, nil, nil
-	e.replaced, e.sent, e.returned, e.answered, e.passing = false, false, false, false, false
-	e.status = 0
-	pool.Put(e.home)
 }

@@ -137,7 +137,7 @@ func TestTheIdleTimeoutIsForSparedStreamsOnly(t *testing.T) {
 // A client that does not take what is written to it is silence too: the stream
 // may not last for ever.
 func TestAStreamThatIsNotReadEnds(t *testing.T) {
-	inBubble(t, []lane{plainHTTP1, sharedHTTP1, foreignHTTP1}, func(t *testing.T, l lane) {
+	inBubble(t, lanesHTTP1, func(t *testing.T, l lane) {
 		to := made(t, timeout.Basic(time.Second), timeout.WithIdleTimeout(10*time.Second))
 		ended := make(chan time.Time, 1)
 		n := connect(t, l, to.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -2,6 +2,7 @@ package timeout
 
 import (
 	"crypto/tls"
+	"maps"
 	"net"
 	"net/http"
 	"time"
@@ -20,11 +21,9 @@ const grace = 2 * time.Millisecond
 
 func (e *exchange) serveInline(next http.Handler) {
 	w := e.writer()
-	r := e.r.WithContext(e.ctx)
-	if e.t.set.readTimeout > 0 {
-		e.guardBody(r)
-	}
-	e.timer = time.AfterFunc(e.limit+e.shareDeadline(), e.fire)
+	r := e.r.WithContext(&e.ctx)
+	e.guardBody(r)
+	e.arm()
 	returned := false
 	defer func() { e.leaveInline(r, returned) }()
 	next.ServeHTTP(w, r)
@@ -33,45 +32,40 @@ func (e *exchange) serveInline(next http.Handler) {
 
 // leaveInline ends the exchange on every way out of the handler.
 func (e *exchange) leaveInline(r *http.Request, returned bool) {
-	quiet := e.timer.Stop()
+	e.timer.Stop()
 	took := time.Since(e.start)
 	before, inTime := e.end(took)
+	e.body.forget()
 	if inTime {
 		e.copyBack(r)
-		e.body.release()
 		e.book(took, before, returned)
-		if before != taken && returned {
-			e.mu.Lock()
-			e.deliver()
-			e.mu.Unlock()
-		}
-		e.ctx.finish()
-		e.recycle(before, quiet)
+		e.finish(before, returned)
 		return
 	}
 
 	if before == late {
 		await(&e.gate) // the deadline's goroutine
 	} else {
-		e.ctx.expire(e.cause(ReasonDeadline))
+		e.expire(ReasonDeadline)
 	}
 	e.mu.Lock() // waits for it where it is sending
 	e.returned = true
 	if e.back != nil {
 		close(e.back)
 	}
-	answered, cut := e.answered, e.sent && !e.passing
+	answered, cut := e.answered, e.cut()
 	e.mu.Unlock()
 	e.copyBack(r)
-	e.leftBehind(-1)
+	e.overdue(-1)
 	switch {
 	case cut:
 		e.removeFiles(r)
+		if e.unframed.Load() {
+			closeUnder(e.server, true)
+		}
 		if returned {
 			panic(http.ErrAbortHandler)
 		}
-	case e.gone.Load():
-		e.noteGone()
 	case !answered:
 		e.answer(ReasonDeadline)
 		if !returned {
@@ -82,14 +76,34 @@ func (e *exchange) leaveInline(r *http.Request, returned bool) {
 
 // answerInline answers while the handler is running, unless it comes back.
 func (e *exchange) answerInline() {
-	if e.gone.Load() || e.comesBack() {
+	if e.comesBack() {
 		return
 	}
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.returned {
+	if e.returned {
+		e.mu.Unlock()
+		return
+	}
+	if e.passing {
 		e.answered = true
-		e.send()
+		e.passOn()
+		e.mu.Unlock()
+		return
+	}
+	outside := e.restore().Clone()
+	r := e.r.WithContext(e.r.Context()) // the other changes when the handler returns
+	e.mu.Unlock()
+	// A rejection handler is somebody else's, so there is no lock here.
+	a := e.t.compose(outside, r)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.returned {
+		return
+	}
+	e.answered = true
+	if given, ok := yield(e.w); ok {
+		e.send(a)
+		given()
 	}
 }
 
@@ -112,24 +126,24 @@ func (e *exchange) comesBack() bool {
 	}
 }
 
-// send is the whole answer, at once, on a connection that the handler may
-// still be reading from.
-func (e *exchange) send() {
+// passOn sends the answer of a timeout further in, whose end would only come
+// with that of the handler.
+func (e *exchange) passOn() {
 	controller := http.NewResponseController(e.w)
 	controller.SetWriteDeadline(time.Now().Add(sendLimit))
-	if e.passing {
-		e.deliver()
-		controller.Flush()
-		return
-	}
-	header := e.restore()
-	given, ok := yield(e.w)
-	if !ok {
-		return
-	}
-	defer given()
-	a := e.t.compose(header, e.r)
+	e.deliver()
+	controller.Flush()
+}
+
+// send is the whole answer, at once, on a connection that the handler may
+// still be reading from.
+func (e *exchange) send(a whole) {
+	controller := http.NewResponseController(e.w)
+	controller.SetWriteDeadline(time.Now().Add(sendLimit))
 	a.header["Connection"] = []string{"close"} // so net/http does not wait for the body first
+	outside := e.w.Header()
+	clear(outside)
+	maps.Copy(outside, a.header)
 	e.w.WriteHeader(a.status)
 	if e.r.Method != http.MethodHead {
 		e.w.Write(a.body)
@@ -144,28 +158,36 @@ func (e *exchange) send() {
 // cutInline ends a response that has begun while its handler is running: the
 // connection is closed under it.
 func (e *exchange) cutInline() {
-	if !endsWithConnection(e.r) && e.comesBack() {
+	if !e.unframed.Load() && e.comesBack() {
 		return
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.returned {
-		closeUnder(e.server, e.r)
+		closeUnder(e.server, e.unframed.Load())
 	}
 }
 
-// endsWithConnection says that the end of the connection may be that of the
-// response, so that a regular close would make it look complete (RFC 9112,
-// section 6.3).
-func endsWithConnection(r *http.Request) bool { return !r.ProtoAtLeast(1, 1) }
-
-// closeUnder closes the connection under a response.
-func closeUnder(w http.ResponseWriter, r *http.Request) {
+// closeUnder closes the connection under a response. Where the end of the
+// connection is that of the response, it must not be a regular one, which would
+// make the response look complete (RFC 9112, section 6.3).
+func closeUnder(w http.ResponseWriter, unframed bool) {
+	// Not through a timeout further out, which would take it for a takeover.
+	for {
+		outer, ok := w.(guarded)
+		if !ok || outer.guard().server == nil {
+			break
+		}
+		e := outer.guard()
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		w = e.server
+	}
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
 	}
-	if endsWithConnection(r) {
+	if unframed {
 		if t, ok := conn.(*tls.Conn); ok {
 			conn = t.NetConn()
 		}

@@ -19,8 +19,8 @@ func TestAHandlerThatIsCutOffCannotDoAnythingMore(t *testing.T) {
 	try(t, lateCalls)
 }
 
-// lateCall is one method of the writer. It returns the error, or what is wrong
-// with that.
+// methodsOfTheWriter are all that can fail. Each returns its error, or what is
+// wrong with that; one that the protocol does not have is as good as refused.
 var methodsOfTheWriter = []struct {
 	name string
 	call func(w http.ResponseWriter) error

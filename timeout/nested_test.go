@@ -48,7 +48,8 @@ var layersBetween = map[string][]func(http.Handler) http.Handler{
 	"both":                     {sharing, foreign},
 }
 
-// handlersBetween are what two timeouts may be around of.
+// waysToBeLate are handlers that go on until over is closed or their context is
+// done.
 var waysToBeLate = map[string]func(over <-chan struct{}) http.HandlerFunc{
 	"ignores its context": func(over <-chan struct{}) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) { <-over }

@@ -293,7 +293,8 @@ func WithReadTimeout(d time.Duration) Option {
 
 // WithWriteTimeout bounds how long one write of the response may block because
 // the client does not read, at most 24 h. Without this option, or with 0, only
-// the deadline does.
+// the deadline does. For the time of a write it takes the place of the server's
+// WriteTimeout, and of what a handler sets itself ([http.ResponseController]).
 func WithWriteTimeout(d time.Duration) Option {
 	return func(s *settings) {
 		s.optional("WithWriteTimeout", d)

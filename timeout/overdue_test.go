@@ -238,6 +238,7 @@ func TestEveryWayToEndLeavesTheGauge(t *testing.T) {
 						end()
 					})))
 					net.get("/")
+					synctest.Wait()
 					if st := to.Stats(); st.Overdue != 1 || st.Timeouts != 1 {
 						t.Errorf("while it runs: %+v", st)
 					}

@@ -14,7 +14,7 @@ import (
 	"github.com/handrail-go/handrail/timeout"
 )
 
-// http1 are the lanes whose connection belongs to one request at a time.
+// lanesHTTP1 are those whose connection belongs to one request at a time.
 var lanesHTTP1 = []lane{plainHTTP1, sharedHTTP1, foreignHTTP1}
 
 // The timeout for reading ends the reading of a body, and nothing else.

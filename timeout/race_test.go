@@ -20,7 +20,7 @@ import (
 	"github.com/handrail-go/handrail/timeout"
 )
 
-// around waits until about d after the start, a bit before or after, or for the
+// about waits until about d after the start, a bit before or after, or for the
 // context, so that what follows meets the deadline.
 func about(ctx context.Context, start time.Time, d time.Duration) {
 	if rand.IntN(4) == 0 {
@@ -477,7 +477,7 @@ func TestTheAnswerMayLookAtTheRequestWhileTheHandlerReturns(t *testing.T) {
 func TestATakeoverMeetsTheDeadline(t *testing.T) {
 	leaktest.Check(t)
 	const d = 3 * time.Millisecond
-	for _, l := range []lane{plainHTTP1, sharedHTTP1, foreignHTTP1} {
+	for _, l := range lanesHTTP1 {
 		t.Run(l.name, func(t *testing.T) {
 			to := made(t, timeout.Basic(d))
 			s := serve(t, l, to, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -74,7 +74,9 @@ func (x *extent) read(n uint64) (least, mean, most time.Duration) {
 	if l := x.least.Load(); l > 0 {
 		least = time.Duration(l - 1)
 	}
-	return least, mean, time.Duration(x.most.Load())
+	most = time.Duration(x.most.Load())
+	// They were not read at one moment.
+	return least, min(max(mean, least), max(most, least)), max(most, least)
 }
 
 // Stats are a Timeout's figures at one moment, of the requests it served and of

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -102,11 +103,12 @@ func (e *exchange) flush() error {
 }
 
 // readFrom copies src. Only a regular file goes on as it is, which lets the
-// server use sendfile: any other source may keep the caller waiting, and
-// nothing may be locked meanwhile.
+// server use sendfile, and only once more is there than can be held back. Any
+// other source may keep the caller waiting, and nothing may be locked meanwhile.
 func (e *exchange) readFrom(src io.Reader) (n int64, err error) {
-	buf := make([]byte, 32<<10)
-	file := isFile(src)
+	space := copies.Get().(*[copySize]byte)
+	defer copies.Put(space)
+	buf, file := space[:], isFile(src)
 	if file {
 		buf = buf[:512] // as much as net/http itself looks at first
 	}
@@ -128,12 +130,16 @@ func (e *exchange) readFrom(src io.Reader) (n int64, err error) {
 		case rerr != nil:
 			return n, rerr
 		}
-		if file {
+		if file && e.state.Load() == begun {
 			rest, err := e.sendFile(src)
 			return n + rest, err
 		}
 	}
 }
+
+const copySize = 32 << 10
+
+var copies = sync.Pool{New: func() any { return new([copySize]byte) }}
 
 func (e *exchange) sendFile(src io.Reader) (int64, error) {
 	e.mu.Lock()
@@ -209,6 +215,9 @@ func (e *exchange) closeNotify() <-chan bool {
 // SetReadDeadline implements what [http.ResponseController] asks for; a writer
 // that could be unwrapped would not need it.
 func (e *exchange) SetReadDeadline(at time.Time) error {
+	if !at.IsZero() {
+		e.clocked.Store(true)
+	}
 	return e.control(func(c *http.ResponseController) error { return c.SetReadDeadline(at) })
 }
 
@@ -269,7 +278,7 @@ func (e *exchange) expose() {
 	}
 	clear(outside)
 	// The handler may go on changing its header, down to the values.
-	space := e.ctx.values[:0]
+	space := e.values[:0]
 	for name, values := range e.header {
 		if len(space)+len(values) > cap(space) {
 			space = make([]string, 0, max(len(values), 4*len(e.header)))
@@ -307,9 +316,18 @@ func (e *exchange) holds(n int) bool {
 		return false
 	}
 	if e.held == nil {
+		e.space = spaces.Get().(*[heldBack]byte)
 		e.held = e.space[:0]
 	}
 	return true
+}
+
+// free gives back where something was held.
+func (e *exchange) free() {
+	if e.space != nil {
+		spaces.Put(e.space)
+	}
+	e.space, e.held = nil, nil
 }
 
 // begin sends what is held back. It reports false where the deadline came
@@ -332,12 +350,15 @@ func (e *exchange) begin() bool {
 		e.spare()
 	}
 	e.sent = true
+	if te := e.header["Transfer-Encoding"]; !e.r.ProtoAtLeast(1, 1) || len(te) > 0 && te[0] == "identity" {
+		e.unframed.Store(true)
+	}
 	defer e.writing()()
 	e.w.WriteHeader(e.status)
 	if len(e.held) > 0 {
 		e.w.Write(e.held) // an error comes again with the next write
 	}
-	e.held = nil
+	e.free()
 	return true
 }
 
@@ -350,7 +371,6 @@ func (e *exchange) deliver() {
 		if len(e.held) > 0 {
 			e.w.Write(e.held)
 		}
-		e.held = nil
 		if e.t.set.writeTimeout == 0 {
 			done()
 		} // else what net/http still has to send is bounded too
@@ -385,6 +405,9 @@ func (e *exchange) trailers() {
 func (e *exchange) inform(status int) {
 	e.informing.Store(true)
 	defer e.informing.Store(false)
+	if e.over() {
+		return // it has not seen this, and so does not end it
+	}
 	if e.header == nil {
 		e.w.WriteHeader(status)
 		return
@@ -417,9 +440,17 @@ func (e *exchange) bounded(limit time.Duration) func() {
 	return func() {
 		e.touch()
 		if limit > 0 && e.state.Load() < done {
-			controller.SetWriteDeadline(time.Time{})
+			controller.SetWriteDeadline(e.serversWriteDeadline())
 		}
 	}
+}
+
+// serversWriteDeadline is what the server itself has set, none if it has not.
+func (e *exchange) serversWriteDeadline() time.Time {
+	if server := serverOf(e.r); server != nil && server.WriteTimeout > 0 {
+		return e.start.Add(server.WriteTimeout)
+	}
+	return time.Time{}
 }
 
 func nothing() {}
