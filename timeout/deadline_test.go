@@ -690,7 +690,7 @@ var rejections = []trial{
 	{
 		name: "own answer by http.Error", handle: hanging, overdue: true,
 		around:  setting("X-Outside", "set"),
-		options: own(func(w http.ResponseWriter) { http.Error(w, "mine", 503) }),
+		options: own(func(w http.ResponseWriter) { http.Error(w, "mine", http.StatusServiceUnavailable) }),
 		want:    both(whole(503, "mine\n"), header("X-Outside", "set")), counts: asTimeout, outcome: httpwrap.Timeout,
 	},
 	{

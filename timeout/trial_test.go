@@ -83,8 +83,6 @@ type stage struct {
 	*service
 	*attempt
 	deadline time.Duration
-	// second is a further timeout, for trials that need one.
-	second *timeout.Timeout
 	// answered is closed when the client has all that it is going to get.
 	answered chan struct{}
 	// entered and left have one value for each call of the handler.
