@@ -228,6 +228,7 @@ func anyCalculator(rnd *rand.Rand, depth int) Calculator {
 }
 
 func TestNoTimeoutIsNothingOrBeyondItsBound(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	methods := []string{"GET", "POST", "DELETE", "BREW", ""}
@@ -413,6 +414,7 @@ func traffic(calc Calculator, base time.Duration, rate int, long time.Duration, 
 func constantly(d time.Duration) func(int) time.Duration { return func(int) time.Duration { return d } }
 
 func TestTheTimeoutIsTheQuantileOfRecentDurationsTimesTheFactor(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		spread := func(i int) time.Duration { return time.Duration(1+i%1000) * time.Millisecond }
 		for _, c := range []struct {
@@ -448,6 +450,7 @@ func TestTheTimeoutIsTheQuantileOfRecentDurationsTimesTheFactor(t *testing.T) {
 }
 
 func TestTheTimeoutIsNotLearntFromTooFewRequests(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for n, want := range map[int]bool{0: false, 99: false, 100: true} {
 			calc, r := ByQuantile(0.99, QuantileSettings{}), &http.Request{}
@@ -464,6 +467,7 @@ func TestTheTimeoutIsNotLearntFromTooFewRequests(t *testing.T) {
 }
 
 func TestATimeoutThatHasBecomeTooShortGrowsUntilItFits(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		rate int
 		q    float64
@@ -495,6 +499,7 @@ func TestATimeoutThatHasBecomeTooShortGrowsUntilItFits(t *testing.T) {
 }
 
 func TestTheTimeoutReachesBaseWhereNothingIsDone(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		calc, r := ByQuantile(0.99, QuantileSettings{}), &http.Request{Pattern: "GET /"}
 		traffic(calc, 30*time.Second, 50, 2*time.Minute, constantly(3*time.Millisecond))
@@ -513,6 +518,7 @@ func TestTheTimeoutReachesBaseWhereNothingIsDone(t *testing.T) {
 // A calculator behind shortens the timeout so far that nothing would be
 // served. What is cut off must not count as fast.
 func TestALaterCalculatorDoesNotDragTheQuantileDown(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for _, calc := range []Calculator{
 			Compose(ByQuantile(0.99, QuantileSettings{Floor: time.Millisecond}), ByPriority(func(*http.Request) handrail.Priority { return handrail.Background })),
@@ -529,6 +535,7 @@ func TestALaterCalculatorDoesNotDragTheQuantileDown(t *testing.T) {
 // Requests that were cut off before the timeout that was chosen, because their
 // client had no more time, make it neither shorter nor longer.
 func TestAClientInAHurryTeachesNothing(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		calc, r := ByQuantile(0.99, QuantileSettings{Floor: time.Millisecond}), &http.Request{}
 		for i := range 1000 {
@@ -547,6 +554,7 @@ func TestAClientInAHurryTeachesNothing(t *testing.T) {
 }
 
 func TestDurationsBeyondTheHistogramAreNotLearnt(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		calc, r := ByQuantile(0.99, QuantileSettings{MinSamples: 10}), &http.Request{}
 		for range 20 {
@@ -561,6 +569,7 @@ func TestDurationsBeyondTheHistogramAreNotLearnt(t *testing.T) {
 }
 
 func TestTheOperationIsThatOfTheBeginning(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		calc := ByQuantile(0.99, QuantileSettings{})
 		r := httptest.NewRequest("GET", "/", nil)
@@ -580,6 +589,7 @@ func TestTheOperationIsThatOfTheBeginning(t *testing.T) {
 }
 
 func TestEachLearningCalculatorOfAComposeIsTaught(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		key := func(name string) handrail.KeyFunc { return func(*http.Request) string { return name } }
 		quantiles := make([]Calculator, 4)
@@ -642,6 +652,7 @@ func TestCalculatorsAllocateNothing(t *testing.T) {
 }
 
 func TestCalculatorsAreSharedByManyRequests(t *testing.T) {
+	t.Parallel()
 	calc := Compose(ByQuantile(0.99, QuantileSettings{MaxOperations: 4, MinSamples: 10}),
 		ByComplexity(ComplexityFactors{}), ByQuantile(0.95, QuantileSettings{Window: time.Second, MinSamples: 10}))
 	var all sync.WaitGroup

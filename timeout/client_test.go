@@ -30,6 +30,7 @@ func observed(ended func(ending)) func(http.Handler) http.Handler {
 // A client that leaves before the deadline is no timeout, whenever the handler
 // comes to know of it.
 func TestAClientThatLeavesIsNoTimeout(t *testing.T) {
+	t.Parallel()
 	const leaves, d = time.Second, 3 * time.Second
 	for _, c := range []struct {
 		name   string
@@ -109,6 +110,7 @@ func TestAClientThatLeavesIsNoTimeout(t *testing.T) {
 
 // Who leaves after the deadline was a timeout.
 func TestAClientThatLeavesAfterTheDeadlineIsOne(t *testing.T) {
+	t.Parallel()
 	inBubble(t, lanes, func(t *testing.T, l lane) {
 		to := made(t, timeout.Basic(time.Second))
 		over := make(chan struct{})
@@ -136,6 +138,7 @@ func TestAClientThatLeavesAfterTheDeadlineIsOne(t *testing.T) {
 
 // A client that only leaves when it has all it wanted is neither.
 func TestAClientThatIsServedIsNotCanceled(t *testing.T) {
+	t.Parallel()
 	inBubble(t, lanes, func(t *testing.T, l lane) {
 		to := made(t, timeout.Basic(time.Second))
 		n := connect(t, l, to.Wrap(after(100*time.Millisecond)))

@@ -21,6 +21,7 @@ func newContext(parent context.Context, d time.Duration) *deadlineContext {
 var errCause = &Error{Name: "test", After: time.Second}
 
 func TestAtTheDeadlineTheContextAndAllDerivedFromItSayWhy(t *testing.T) {
+	t.Parallel()
 	parent, cancel := context.WithCancel(context.WithValue(context.Background(), key{}, "value"))
 	defer cancel()
 	c := newContext(parent, time.Second)
@@ -88,6 +89,7 @@ func synctestWait(ch <-chan struct{}) {
 }
 
 func TestWhoLeavesEndsTheContextWithTheirOwnCause(t *testing.T) {
+	t.Parallel()
 	why := errors.New("client gone")
 	for _, ask := range []string{"Done first", "Err only"} {
 		t.Run(ask, func(t *testing.T) {
@@ -139,7 +141,12 @@ func TestALiftedDeadlineIsTheParents(t *testing.T) {
 // A context of package context in the same place is the model: whatever is
 // derived, dropped and ended in whatever order, both say the same.
 func TestItBehavesAsAContextOfTheStandardLibrary(t *testing.T) {
-	for seed := range uint64(3000) {
+	t.Parallel()
+	seeds := uint64(3000)
+	if raceEnabled {
+		seeds = 800
+	}
+	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 7))
 			parent, leave := context.WithCancelCause(context.Background())
@@ -219,6 +226,7 @@ func TestItBehavesAsAContextOfTheStandardLibrary(t *testing.T) {
 }
 
 func TestTheContextMayBeUsedFromEverywhereAtOnce(t *testing.T) {
+	t.Parallel()
 	for range 300 {
 		parent, leave := context.WithCancel(context.Background())
 		c := newContext(parent, time.Hour)

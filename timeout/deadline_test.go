@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +29,27 @@ func TestAHandlerThatIsNotDoneIsAnsweredForAtItsDeadline(t *testing.T) {
 
 // Handlers that write nothing.
 var silent = []trial{
+	{
+		name: "has a client that has closed its half of the connection", on: onHTTP1,
+		// net/http takes that for a client that left. It may be one that has no
+		// more to ask, so it is answered, as one that is not counted.
+		client: func(s *stage) *reply {
+			c := s.dial()
+			defer c.Close()
+			c.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+			c.Conn.(*net.TCPConn).CloseWrite()
+			return c.receive("GET")
+		},
+		handle: func(s *stage, w http.ResponseWriter, r *http.Request) {
+			s.heed(r)
+			if err := r.Context().Err(); err != context.Canceled {
+				s.tooLate()
+			}
+			s.outlive()
+		},
+		overdue: true,
+		want:    timedOut, counts: asCanceled, outcome: httpwrap.Canceled,
+	},
 	{
 		name:   "returns silently when its context is done",
 		handle: func(s *stage, w http.ResponseWriter, r *http.Request) { s.heed(r) },
@@ -364,6 +388,28 @@ func copying(give int) func(*stage, http.ResponseWriter, *http.Request) {
 // may be locked meanwhile that the deadline needs.
 var copies = []trial{
 	{
+		name: "copies a file so small that it is held back",
+		handle: func(s *stage, w http.ResponseWriter, r *http.Request) {
+			name := filepath.Join(s.TempDir(), "small")
+			if err := os.WriteFile(name, []byte("held back"), 0o600); err != nil {
+				s.note("%v", err)
+			}
+			f, err := os.Open(name)
+			if err != nil {
+				s.note("%v", err)
+				return
+			}
+			defer f.Close()
+			if n, err := io.Copy(w, f); n != 9 || err != nil {
+				s.note("Copy: %d, %v", n, err)
+			}
+			s.inTime(r)
+			s.outlive()
+		},
+		overdue: true,
+		want:    timedOut, counts: asTimeout, outcome: httpwrap.Timeout,
+	},
+	{
 		name:    "copies from a source that is silent",
 		handle:  copying(0),
 		overdue: true, notes: []string{"Copy: " + http.ErrHandlerTimeout.Error()},
@@ -639,6 +685,30 @@ func own(write func(w http.ResponseWriter)) func(*stage) []timeout.Option {
 }
 
 var rejections = []trial{
+	{
+		name: "an answer of the service's own that takes its time",
+		// It goes on while the handler writes, which must not wait for it.
+		options: func(s *stage) []timeout.Option {
+			return []timeout.Option{timeout.WithRejectionHandler(func(w http.ResponseWriter, _ *http.Request, _ handrail.Rejection) {
+				s.callNow <- struct{}{}
+				select {
+				case <-s.called:
+				case <-time.After(patience):
+					s.Errorf("a write of the handler waits for the answer")
+				}
+				w.WriteHeader(http.StatusTeapot)
+				io.WriteString(w, "mine")
+			})}
+		},
+		handle: func(s *stage, w http.ResponseWriter, r *http.Request) {
+			<-s.callNow
+			s.callAll(w)
+			s.called <- struct{}{}
+			s.outlive()
+		},
+		overdue: true,
+		want:    whole(http.StatusTeapot, "mine"), counts: asTimeout, outcome: httpwrap.Timeout,
+	},
 	{
 		name: "own answer", handle: hanging, overdue: true,
 		options: own(func(w http.ResponseWriter) {

@@ -60,6 +60,38 @@ var endings = []trial{
 		want: neverComplete, counts: asDone, raised: wreck, log: withItsStack,
 	},
 	{
+		name: "panics in time with a header, and somebody outside answers",
+		around: func(s *stage, next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("X-Outside", "yes")
+				defer func() {
+					if recover() == http.ErrAbortHandler {
+						w.WriteHeader(http.StatusInternalServerError)
+						s.write(w, "recovered")
+					}
+				}()
+				next.ServeHTTP(w, r)
+			})
+		},
+		handle: func(s *stage, w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Outside", "replaced")
+			w.Header().Set("X-Handler", "yes")
+			w.Header().Set("Set-Cookie", "secret=1")
+			w.Header().Set("Content-Length", "4")
+			w.WriteHeader(http.StatusCreated)
+			s.write(w, "half")
+			s.inTime(r)
+			panic(http.ErrAbortHandler)
+		},
+		want: func(s *stage, re *reply) {
+			whole(http.StatusInternalServerError, "recovered")(s, re)
+			header("X-Outside", "yes")(s, re)
+			header("X-Handler")(s, re)
+			header("Set-Cookie")(s, re)
+		},
+		counts: asDone,
+	},
+	{
 		name: "aborts in time",
 		handle: func(s *stage, w http.ResponseWriter, r *http.Request) {
 			s.inTime(r)

@@ -14,7 +14,7 @@ import (
 
 // A handler that takes too long, and does not even look at its context.
 func Example() {
-	slow := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(time.Second) })
+	slow := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(200 * time.Millisecond) })
 	srv := httptest.NewServer(timeout.Middleware(timeout.Basic(20 * time.Millisecond))(slow))
 	defer srv.Close()
 

@@ -38,6 +38,7 @@ func streaming(caring bool, pauses ...time.Duration) http.HandlerFunc {
 }
 
 func TestASparedStreamEndsWhenItIsSilentForTooLong(t *testing.T) {
+	t.Parallel()
 	const idle = time.Second
 	lively := make([]time.Duration, 30)
 	for i := range lively {
@@ -89,6 +90,7 @@ func TestASparedStreamEndsWhenItIsSilentForTooLong(t *testing.T) {
 }
 
 func TestASparedStreamWithoutAnIdleTimeoutMayBeSilent(t *testing.T) {
+	t.Parallel()
 	inBubble(t, lanes, func(t *testing.T, l lane) {
 		to := made(t, timeout.Basic(time.Second))
 		n := connect(t, l, to.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -113,6 +115,7 @@ func TestASparedStreamWithoutAnIdleTimeoutMayBeSilent(t *testing.T) {
 // The idle timeout is one for streams: it does not end a request whose response
 // has not begun, nor a connection that was taken over.
 func TestTheIdleTimeoutIsForSparedStreamsOnly(t *testing.T) {
+	t.Parallel()
 	inBubble(t, lanes, func(t *testing.T, l lane) {
 		to := made(t, timeout.Basic(time.Minute), timeout.WithIdleTimeout(time.Second))
 		n := connect(t, l, to.Wrap(after(30*time.Second)))
@@ -137,6 +140,7 @@ func TestTheIdleTimeoutIsForSparedStreamsOnly(t *testing.T) {
 // A client that does not take what is written to it is silence too: the stream
 // may not last for ever.
 func TestAStreamThatIsNotReadEnds(t *testing.T) {
+	t.Parallel()
 	inBubble(t, lanesHTTP1, func(t *testing.T, l lane) {
 		to := made(t, timeout.Basic(time.Second), timeout.WithIdleTimeout(10*time.Second))
 		ended := make(chan time.Time, 1)

@@ -1,10 +1,13 @@
 package timeout_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -26,6 +29,7 @@ func after(d time.Duration) http.HandlerFunc {
 }
 
 func TestTheDeadlineIsExact(t *testing.T) {
+	t.Parallel()
 	const d = time.Second
 	for _, c := range []struct {
 		name  string
@@ -84,6 +88,7 @@ func TestTheDeadlineIsExact(t *testing.T) {
 
 // A handler that returns when it is told to costs its client no connection.
 func TestAHandlerThatHeedsItsContextKeepsTheConnection(t *testing.T) {
+	t.Parallel()
 	for _, method := range []string{"GET", "HEAD", "OPTIONS", "DELETE", "POST"} {
 		t.Run(method, func(t *testing.T) {
 			inBubble(t, lanes, func(t *testing.T, l lane) {
@@ -118,6 +123,7 @@ func TestAHandlerThatHeedsItsContextKeepsTheConnection(t *testing.T) {
 // A body that is still in the socket when a handler gives up costs nothing
 // either.
 func TestAShortBodyThatNobodyReadKeepsTheConnection(t *testing.T) {
+	t.Parallel()
 	inBubble(t, lanes, func(t *testing.T, l lane) {
 		to := made(t, timeout.Basic(time.Second))
 		n := connect(t, l, to.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -138,11 +144,12 @@ func TestAShortBodyThatNobodyReadKeepsTheConnection(t *testing.T) {
 // Many requests end at the very instant of their deadline: each client has one
 // whole answer, whoever comes first.
 func TestADrawHasOneWinner(t *testing.T) {
+	t.Parallel()
 	const d = time.Second
 	inBubble(t, lanes, func(t *testing.T, l lane) {
 		to := made(t, timeout.Basic(d))
 		n := connect(t, l, to.Wrap(after(d)))
-		rounds, crowd := either(40, 10), 25
+		rounds, crowd := either(40, 6), 25
 		var done, late uint64
 		for range rounds {
 			replies := make(chan *reply, crowd)
@@ -170,6 +177,7 @@ func TestADrawHasOneWinner(t *testing.T) {
 
 // Outside of a server too: with a writer of which nothing is known.
 func TestARecorderIsAnsweredAtTheDeadline(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		to := made(t, timeout.Basic(time.Second))
 		ended := make(chan error, 1)
@@ -208,6 +216,7 @@ func TestARecorderIsAnsweredAtTheDeadline(t *testing.T) {
 }
 
 func TestTheContextEndsWithTheHandler(t *testing.T) {
+	t.Parallel()
 	inBubble(t, lanes, func(t *testing.T, l lane) {
 		contexts := make(chan context.Context, 1)
 		n := connect(t, l, timeout.Middleware(timeout.Basic(time.Hour))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -231,6 +240,7 @@ func TestTheContextEndsWithTheHandler(t *testing.T) {
 var shared = timeout.Middleware(timeout.Basic(time.Second))(after(100 * time.Millisecond))
 
 func TestOneTimeoutServesManyBubblesAndNone(t *testing.T) {
+	t.Parallel()
 	for range 3 {
 		inBubble(t, lanes, func(t *testing.T, l lane) {
 			n := connect(t, l, shared)
@@ -264,6 +274,7 @@ func TestARequestWithoutABodyStaysWithoutOne(t *testing.T) {
 
 // What was read of a body before the deadline is what was sent, to the byte.
 func TestABodyArrivesAsItWasSent(t *testing.T) {
+	t.Parallel()
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 20_000)
 	inBubble(t, lanes, func(t *testing.T, l lane) {
 		n := connect(t, l, timeout.Middleware(timeout.Basic(time.Minute))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -276,4 +287,52 @@ func TestABodyArrivesAsItWasSent(t *testing.T) {
 			t.Errorf("the client has %v", re)
 		}
 	})
+}
+
+// reluctant takes its time to refuse a takeover.
+type reluctant struct{ foreignWriter1 }
+
+func (reluctant) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	time.Sleep(2 * time.Second)
+	return nil, nil, errors.New("not this one")
+}
+
+// The deadline that passes during an attempt to take the connection over is
+// made up for when the attempt has failed.
+func TestATakeoverThatFailsAfterTheDeadlineEndsTheRequest(t *testing.T) {
+	t.Parallel()
+	for _, begun := range []bool{false, true} {
+		inBubble(t, []lane{plainHTTP1}, func(t *testing.T, l lane) {
+			to := made(t, timeout.Basic(time.Second))
+			h := to.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if begun {
+					w.(http.Flusher).Flush()
+				}
+				if _, _, err := http.NewResponseController(w).Hijack(); err == nil || err.Error() != "not this one" {
+					t.Errorf("Hijack: %v", err)
+				}
+				time.Sleep(30 * time.Minute)
+			}))
+			n := connect(t, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				h.ServeHTTP(reluctant{foreignWriter1{w.(serverHTTP1)}}, r)
+			}))
+			start := time.Now()
+			re := n.get("/")
+			if took := time.Since(start); took < 2*time.Second || took > 2*time.Second+soon {
+				t.Errorf("over after %v", took)
+			}
+			if begun && (re.Response == nil || re.cut == nil) {
+				t.Errorf("the client has %v", re)
+			} else if !begun {
+				for _, f := range faults(re, 503, "deadline", "") {
+					t.Error(f)
+				}
+			}
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if st := to.Stats(); st.Timeouts != 1 || st.Overdue != 0 || st.LongLived != 0 {
+				t.Errorf("%+v", st)
+			}
+		})
+	}
 }

@@ -74,6 +74,7 @@ var waysToBeLate = map[string]func(over <-chan struct{}) http.HandlerFunc{
 }
 
 func TestNestedTimeoutsAnswerOnce(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name         string
 		outer, inner time.Duration
@@ -132,6 +133,7 @@ func TestNestedTimeoutsAnswerOnce(t *testing.T) {
 }
 
 func TestNestedTimeoutsCutAStreamOnce(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name         string
 		outer, inner time.Duration
@@ -178,7 +180,49 @@ func TestNestedTimeoutsCutAStreamOnce(t *testing.T) {
 	}
 }
 
+// The inner one takes the connection away from under the outer one, which must
+// not count that as a connection that its handler has taken over.
+func TestAStreamThatTheInnerTimeoutCutIsNoneThatTheOuterOneSpares(t *testing.T) {
+	t.Parallel()
+	for between, layers := range layersBetween {
+		for _, l := range lanes {
+			t.Run(between+"/"+l.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					over := make(chan struct{})
+					n := nesting(t, l, 3*time.Second, time.Second, func(w http.ResponseWriter, r *http.Request) {
+						http.NewResponseController(w).Flush()
+						<-over
+					}, layers...)
+					if re := n.net.get("/"); re.Response == nil || re.cut == nil {
+						t.Errorf("the client has %v", re)
+					}
+					look := func(when string) {
+						t.Helper()
+						for _, to := range []*timeout.Timeout{n.outer, n.inner} {
+							if st := to.Stats(); st.LongLived != 0 || st.Requests != 1 {
+								t.Errorf("%s, %s: %+v", when, st.Name, st)
+							}
+						}
+					}
+					look("when it is cut")
+					time.Sleep(5 * time.Second)
+					look("after the outer deadline")
+					close(over)
+					synctest.Wait()
+					look("when its handler has ended")
+					for _, to := range []*timeout.Timeout{n.outer, n.inner} {
+						if st := to.Stats(); st.Overdue != 0 {
+							t.Errorf("%+v", st)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
 func TestTheInnerTimeoutsAnswerIsCompleteWhenTheOuterDeadlinePasses(t *testing.T) {
+	t.Parallel()
 	for _, l := range lanes {
 		t.Run(l.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -205,6 +249,7 @@ func TestTheInnerTimeoutsAnswerIsCompleteWhenTheOuterDeadlinePasses(t *testing.T
 }
 
 func TestANestedTimeoutThatIsDoneInTimeChangesNothing(t *testing.T) {
+	t.Parallel()
 	for between, layers := range layersBetween {
 		for _, l := range lanes {
 			t.Run(between+"/"+l.name, func(t *testing.T) {

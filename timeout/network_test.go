@@ -25,6 +25,9 @@ type network struct {
 	client *http.Client
 	log    *logbook
 	conns  chan net.Conn
+	// wrap, where it is set before the first request, is put around the
+	// server's side of a connection.
+	wrap   func(net.Conn) net.Conn
 	closed chan struct{}
 }
 
@@ -102,6 +105,9 @@ func (n *network) dial() (net.Conn, error) {
 func (n *network) Accept() (net.Conn, error) {
 	select {
 	case c := <-n.conns:
+		if n.wrap != nil {
+			c = n.wrap(c)
+		}
 		return c, nil
 	case <-n.closed:
 		return nil, net.ErrClosed

@@ -19,6 +19,7 @@ var lanesHTTP1 = []lane{plainHTTP1, sharedHTTP1, foreignHTTP1}
 
 // The timeout for reading ends the reading of a body, and nothing else.
 func TestTheReadTimeoutIsForBodiesOnly(t *testing.T) {
+	t.Parallel()
 	inBubble(t, lanes, func(t *testing.T, l lane) {
 		to := made(t, timeout.Basic(time.Minute), timeout.WithReadTimeout(time.Second))
 		n := connect(t, l, to.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -57,6 +58,7 @@ func TestTheReadTimeoutIsForBodiesOnly(t *testing.T) {
 }
 
 func TestTheReadTimeoutEndsAStalledUpload(t *testing.T) {
+	t.Parallel()
 	inBubble(t, lanes, func(t *testing.T, l lane) {
 		to := made(t, timeout.Basic(time.Minute), timeout.WithReadTimeout(time.Second))
 		n := connect(t, l, to.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -78,13 +80,14 @@ func TestTheReadTimeoutEndsAStalledUpload(t *testing.T) {
 			t.Errorf("the next request: %v, reused: %v", re, re.reused)
 		}
 		synctest.Wait()
-		if st := to.Stats(); st.Timeouts != 0 || st.Overdue != 0 {
+		if st := to.Stats(); st.Timeouts != 0 || st.Canceled != 0 || st.Overdue != 0 {
 			t.Errorf("%+v", st)
 		}
 	})
 }
 
 func TestTheWriteTimeoutEndsAWriteThatBlocks(t *testing.T) {
+	t.Parallel()
 	inBubble(t, lanesHTTP1, func(t *testing.T, l lane) {
 		to := made(t, timeout.Basic(time.Hour), timeout.WithWriteTimeout(time.Second))
 		ended := make(chan time.Duration, 1)
@@ -115,6 +118,7 @@ func TestTheWriteTimeoutEndsAWriteThatBlocks(t *testing.T) {
 }
 
 func TestTheWriteTimeoutIsForOneWrite(t *testing.T) {
+	t.Parallel()
 	inBubble(t, lanesHTTP1, func(t *testing.T, l lane) {
 		to := made(t, timeout.Basic(time.Hour), timeout.WithWriteTimeout(time.Second))
 		n := connect(t, l, to.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -155,4 +159,54 @@ type slowly struct{ r io.Reader }
 func (s slowly) Read(p []byte) (int, error) {
 	time.Sleep(10 * time.Millisecond)
 	return s.r.Read(p)
+}
+
+// deadlines notes those for writing.
+type deadlines struct {
+	foreignWriter1
+	set *[]time.Time
+}
+
+func (w deadlines) SetWriteDeadline(at time.Time) error {
+	*w.set = append(*w.set, at)
+	return w.foreignWriter1.SetWriteDeadline(at)
+}
+
+// What the server itself has set for writing is in force again after each
+// write: a timeout for one of them does not lengthen all.
+func TestTheWriteTimeoutLeavesTheServersInForce(t *testing.T) {
+	t.Parallel()
+	for _, own := range []time.Duration{0, time.Minute} {
+		inBubble(t, []lane{plainHTTP1}, func(t *testing.T, l lane) {
+			h := made(t, timeout.Basic(time.Hour), timeout.WithWriteTimeout(time.Second)).Wrap(
+				http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					for range 2 {
+						io.WriteString(w, strings.Repeat("x", 3000))
+						http.NewResponseController(w).Flush()
+						time.Sleep(10 * time.Second)
+					}
+				}))
+			var set []time.Time
+			n := connect(t, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				h.ServeHTTP(deadlines{foreignWriter1{w.(serverHTTP1)}, &set}, r)
+			}))
+			n.srv.WriteTimeout = own
+			start := time.Now()
+			if re := n.get("/"); re.Response == nil || len(re.body) != 6000 || re.cut != nil {
+				t.Errorf("the client has %v", re)
+			}
+			var servers time.Time
+			if own > 0 {
+				servers = start.Add(own)
+			}
+			if len(set) < 4 || len(set)%2 != 0 {
+				t.Fatalf("deadlines %v", set)
+			}
+			for i := 0; i < len(set); i += 2 {
+				if before, after := set[i], set[i+1]; before.IsZero() || !after.Equal(servers) {
+					t.Errorf("write %d has the deadline %v and leaves %v, want the server's %v", i/2, before, after, servers)
+				}
+			}
+		})
+	}
 }

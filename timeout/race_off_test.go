@@ -1,5 +1,5 @@
 //go:build !race
 
-package timeout_test
+package timeout
 
 const raceEnabled = false

@@ -1,7 +1,7 @@
 //go:build race
 
-package timeout_test
+package timeout
 
 // raceEnabled says that this binary was built with the race detector, under
-// which allocations cannot be counted.
+// which everything takes several times as long.
 const raceEnabled = true

@@ -181,6 +181,7 @@ func TestAConfiguredServerLetsSparedStreamsLive(t *testing.T) {
 
 // Why such a server is refused.
 func TestAWriteTimeoutThatIsTooShortSwallowsResponsesThatAreInTime(t *testing.T) {
+	t.Parallel()
 	for _, proto := range []int{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
 			to := newTimeout(t, timeout.Basic(30*sec))
@@ -200,6 +201,7 @@ func TestAWriteTimeoutThatIsTooShortSwallowsResponsesThatAreInTime(t *testing.T)
 // Why ReadTimeout is set: the server waits for the rest of a body before it
 // answers, also where the handler is not interested.
 func TestAConfiguredServerDoesNotWaitForAnUploadThatStalls(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		to := newTimeout(t)
 		base := remote(t, 1, to.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

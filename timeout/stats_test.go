@@ -15,6 +15,7 @@ import (
 
 // Every figure has a value of its own, so that none can stand for another.
 func TestEveryFigureIsMovedByWhatItCounts(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		to, err := timeout.New(
 			timeout.WithName("front"),

@@ -37,7 +37,26 @@ func flushing(parts ...string) func(*stage, http.ResponseWriter, *http.Request) 
 	}
 }
 
+// beginning sends the beginning of a response from outside of the timeout.
+func beginning(s *stage, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.write(w, "the beginning")
+		s.flush(w)
+		next.ServeHTTP(w, r)
+	})
+}
+
 var begun = []trial{
+	{
+		name: "begun outside of the timeout, and hangs", on: func(l lane) bool { return l.shared },
+		around: beginning, handle: func(s *stage, w http.ResponseWriter, r *http.Request) { s.outlive() }, overdue: true,
+		want: cutShort(200, "the beginning"), counts: asAborted, outcome: httpwrap.Timeout, raised: http.ErrAbortHandler,
+	},
+	{
+		name: "begun outside of the timeout, and waits for its context", on: func(l lane) bool { return l.shared },
+		around: beginning, handle: func(s *stage, w http.ResponseWriter, r *http.Request) { s.heed(r) },
+		want: cutShort(200, "the beginning"), counts: asAborted, outcome: httpwrap.Timeout, raised: http.ErrAbortHandler,
+	},
 	{
 		name: "flushed and hangs", handle: flushing("the beginning"), overdue: true,
 		want: cutShort(200, "the beginning"), counts: asAborted, outcome: httpwrap.Timeout, raised: http.ErrAbortHandler,

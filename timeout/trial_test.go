@@ -178,7 +178,7 @@ func (a *attempt) Fatalf(format string, args ...any) {
 func (a *attempt) Fatal(args ...any) { a.Fatalf("%s", fmt.Sprint(args...)) }
 
 // atOnce is how many trials go on at the same time.
-const atOnce = 24
+const atOnce = 96
 
 // try makes all trials on all their lanes. Its caller must not be parallel,
 // because it looks for goroutines left behind.

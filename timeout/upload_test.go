@@ -220,6 +220,42 @@ func uploadTrials() (trials []trial) {
 			want:    timedOut, counts: asTimeout, outcome: httpwrap.Timeout,
 		},
 		{
+			name: "a body that is all there and not read before the deadline", request: withBody("POST", "some"),
+			handle: func(s *stage, w http.ResponseWriter, r *http.Request) {
+				s.outlive()
+				for range 2 {
+					if n, err := r.Body.Read(make([]byte, 100)); n != 0 || err != http.ErrHandlerTimeout {
+						s.note("Read: %d, %v", n, err)
+					}
+				}
+				if err := r.Body.Close(); err != nil {
+					s.note("Close: %v", err)
+				}
+			},
+			overdue: true,
+			want:    timedOut, counts: asTimeout, outcome: httpwrap.Timeout,
+		},
+		{
+			name: "a body of somebody outside that no deadline wakes", request: withBody("POST", "some"),
+			around: func(s *stage, next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					body, send := io.Pipe()
+					go func() {
+						<-s.answered
+						send.CloseWithError(io.ErrUnexpectedEOF)
+					}()
+					r.Body = body
+					next.ServeHTTP(w, r)
+				})
+			},
+			handle: func(s *stage, w http.ResponseWriter, r *http.Request) {
+				reading(s, w, r)
+				s.outlive()
+			},
+			overdue: true,
+			want:    timedOut, counts: asTimeout, outcome: httpwrap.Timeout,
+		},
+		{
 			name: "a response that has begun, to a client that stalls", on: onHTTP1,
 			client: func(s *stage) *reply {
 				return stalling(post("hello", "Content-Length: 100"))(s)

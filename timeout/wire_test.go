@@ -47,6 +47,7 @@ func transcript(conn net.Conn) string {
 }
 
 func TestOneAnswerIsOnTheWireAndNothingBehindIt(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		request string
 		method  string
@@ -137,6 +138,7 @@ func TestOneAnswerIsOnTheWireAndNothingBehindIt(t *testing.T) {
 // A request that came behind one whose handler hangs may be lost with the
 // connection, but it is never answered in its place, nor twice.
 func TestARequestBehindOneThatHangsIsNotMixedUpWithIt(t *testing.T) {
+	t.Parallel()
 	inBubble(t, lanesHTTP1, func(t *testing.T, l lane) {
 		over := make(chan struct{})
 		n := connect(t, l, timeout.Middleware(timeout.Basic(time.Second))(hangUntil(over)))
@@ -171,6 +173,7 @@ func TestARequestBehindOneThatHangsIsNotMixedUpWithIt(t *testing.T) {
 // the client reads to the end of the connection, as one of HTTP/1.0 without
 // lengths does.
 func TestTheAnswerNeedsNoEndOfTheConnection(t *testing.T) {
+	t.Parallel()
 	inBubble(t, lanesHTTP1, func(t *testing.T, l lane) {
 		over := make(chan struct{})
 		defer close(over)
@@ -207,6 +210,7 @@ func TestTheAnswerNeedsNoEndOfTheConnection(t *testing.T) {
 
 // A client that does not even read the answer holds nothing for long.
 func TestAClientThatDoesNotReadTheAnswerHoldsNothing(t *testing.T) {
+	t.Parallel()
 	inBubble(t, lanesHTTP1, func(t *testing.T, l lane) {
 		to := made(t, timeout.Basic(time.Second))
 		returned := make(chan struct{})
