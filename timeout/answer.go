@@ -27,6 +27,9 @@ func (e *exchange) answer(why Reason) {
 			// The server's WriteTimeout may be over. It is set anew for the next
 			// request.
 			http.NewResponseController(e.w).SetWriteDeadline(time.Now().Add(sendLimit))
+			if e.duplex.Load() {
+				e.w.Header()["Connection"] = []string{"close"} // net/http would wait for the body without end
+			}
 		}
 		e.t.answers[why].Write(e.w, e.r, e.t.jitter.RetryAfter(0))
 	}

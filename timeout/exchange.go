@@ -74,6 +74,8 @@ type exchange struct {
 	gone, clocked atomic.Bool
 	// informing says that an informational response is being sent.
 	informing atomic.Bool
+	// duplex says that the handler may write while it reads.
+	duplex atomic.Bool
 	// unframed says that the response ends with its connection.
 	unframed atomic.Bool
 	// long counts the exchange as long-lived.

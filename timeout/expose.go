@@ -13,7 +13,7 @@ import (
 // There is no Unwrap: who was cut off must not get hold of the connection.
 
 // plain, http1 and http2 have one underlying type, so that a pointer to one
-// converts to any other and one pool serves all.
+// converts to any other.
 type (
 	plain struct{ exchange }
 	http1 struct{ exchange }

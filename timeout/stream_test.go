@@ -553,7 +553,7 @@ var slowReaders = []trial{
 			}
 			s.note("100 MB went out to nobody")
 		},
-		want: begins(cutShort(200, "xxx")), counts: asAborted, outcome: httpwrap.Timeout, raised: http.ErrAbortHandler,
+		want: arrives(cutShort(200, "xxx")), counts: asAborted, outcome: httpwrap.Timeout, raised: http.ErrAbortHandler,
 	},
 	{
 		name: "a client that does not read its stream", on: onHTTP2,
@@ -578,7 +578,7 @@ var slowReaders = []trial{
 			}
 			s.note("100 MB went out to nobody")
 		},
-		want: begins(cutShort(200, "xxx")), counts: asAborted, outcome: httpwrap.Timeout, raised: http.ErrAbortHandler,
+		want: arrives(cutShort(200, "xxx")), counts: asAborted, outcome: httpwrap.Timeout, raised: http.ErrAbortHandler,
 	},
 	{
 		name: "a file for a client that does not read", on: onHTTP1,
@@ -598,7 +598,7 @@ var slowReaders = []trial{
 		handle: func(s *stage, w http.ResponseWriter, r *http.Request) {
 			http.ServeFile(w, r, s.file.Load().(string))
 		},
-		want: begins(cutShort(200, "\x00\x00\x00")), counts: asAborted, outcome: httpwrap.Timeout, raised: http.ErrAbortHandler,
+		want: arrives(cutShort(200, "\x00\x00\x00")), counts: asAborted, outcome: httpwrap.Timeout, raised: http.ErrAbortHandler,
 	},
 	{
 		name: "a client that does not read informational responses", on: onHTTP1,

@@ -152,6 +152,19 @@ func begins(want func(*stage, *reply)) func(*stage, *reply) {
 	}
 }
 
+// arrives is begins for a response of which the client must have something:
+// where it has nothing at all, the deadline came before the first bytes went
+// out.
+func arrives(want func(*stage, *reply)) func(*stage, *reply) {
+	return begins(func(s *stage, re *reply) {
+		if re.Response == nil && !gaveUp(re.err) {
+			s.tooLate()
+			return
+		}
+		want(s, re)
+	})
+}
+
 // attempt collects what goes wrong, because it may not count.
 type attempt struct {
 	testing.TB
@@ -178,7 +191,7 @@ func (a *attempt) Fatalf(format string, args ...any) {
 func (a *attempt) Fatal(args ...any) { a.Fatalf("%s", fmt.Sprint(args...)) }
 
 // atOnce is how many trials go on at the same time.
-const atOnce = 96
+const atOnce = 64
 
 // try makes all trials on all their lanes. Its caller must not be parallel,
 // because it looks for goroutines left behind.

@@ -228,6 +228,7 @@ func (e *exchange) SetWriteDeadline(at time.Time) error {
 
 // EnableFullDuplex is like SetReadDeadline.
 func (e *exchange) EnableFullDuplex() error {
+	e.duplex.Store(true)
 	return e.control((*http.ResponseController).EnableFullDuplex)
 }
 
