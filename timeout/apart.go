@@ -21,8 +21,14 @@ type apart struct {
 	before   uint32 // the state it left
 	overran  bool   // it came back after the deadline, and before the timer
 	returned bool
-	value    any // of its panic
-	stack    []byte
+	panicked *panicked
+}
+
+// panicked is the panic of a handler, with its stack unless that is nobody's
+// business.
+type panicked struct {
+	value any
+	stack []byte
 }
 
 type wake uint8
@@ -51,19 +57,21 @@ func (e *exchange) run(next http.Handler, w http.ResponseWriter, r *http.Request
 	a := &e.apart
 	returned := false
 	defer func() {
-		var value any
-		var stack []byte
+		var p *panicked
 		if !returned {
-			if value = recover(); value != nil && value != http.ErrAbortHandler {
-				stack = debug.Stack()
+			if value := recover(); value != nil {
+				p = &panicked{value: value}
+				if value != http.ErrAbortHandler {
+					p.stack = debug.Stack()
+				}
 			}
 		}
 		before, inTime := e.end(time.Since(e.start))
 		if before == late {
-			e.late(r, value, stack)
+			e.late(r, p)
 			return
 		}
-		a.before, a.overran, a.returned, a.value, a.stack = before, !inTime, returned, value, stack
+		a.before, a.overran, a.returned, a.panicked = before, !inTime, returned, p
 		a.wake <- handlerReturned
 	}()
 	next.ServeHTTP(w, r)
@@ -79,9 +87,7 @@ func (e *exchange) leaveApart(r *http.Request) {
 	if a.overran {
 		e.expire(ReasonDeadline)
 		e.overdue(-1)
-		if a.stack != nil {
-			logf(e.r, "timeout: panic after the deadline: %v\n%s", a.value, a.stack)
-		}
+		a.panicked.log(e.r, "after the deadline")
 		if e.beganOutside() {
 			panic(http.ErrAbortHandler)
 		}
@@ -90,12 +96,10 @@ func (e *exchange) leaveApart(r *http.Request) {
 	}
 	e.book(time.Since(e.start), a.before, a.returned)
 	e.finish(a.before, a.returned)
-	if a.stack != nil {
-		logf(e.r, "timeout: panic in the handler, which goes on on the serving goroutine: %v\n%s", a.value, a.stack)
-	}
+	a.panicked.log(e.r, "in the handler, which goes on on the serving goroutine")
 	switch {
-	case a.value != nil:
-		panic(a.value)
+	case a.panicked != nil:
+		panic(a.panicked.value)
 	case !a.returned:
 		runtime.Goexit()
 	}
@@ -120,10 +124,14 @@ func (e *exchange) abandon() {
 }
 
 // late is the return of a handler that was abandoned.
-func (e *exchange) late(r *http.Request, value any, stack []byte) {
+func (e *exchange) late(r *http.Request, p *panicked) {
 	e.overdue(-1)
 	e.removeFiles(r)
-	if stack != nil {
-		logf(r, "timeout: panic after the deadline: %v\n%s", value, stack)
+	p.log(r, "after the deadline")
+}
+
+func (p *panicked) log(r *http.Request, where string) {
+	if p != nil && p.stack != nil {
+		logf(r, "timeout: panic %s: %v\n%s", where, p.value, p.stack)
 	}
 }

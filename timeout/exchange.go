@@ -52,12 +52,11 @@ type exchange struct {
 	server   http.ResponseWriter // the server's own where the handler runs inline
 	recorder *httpwrap.Recorder  // the one further out, if any
 	r        *http.Request       // as it came
-	form     bool                // whether r came with a multipart form
 	above    *exchange           // the timeout further out whose deadline this one has
 	ctx      deadlineContext
 	start    time.Time
 	limit    time.Duration
-	lesson   lesson
+	lesson   *lesson // nil where nobody learns
 
 	state atomic.Uint32
 	// spared says that the deadline means nothing any more; from then on it
@@ -94,22 +93,22 @@ type exchange struct {
 	// response is chosen, what stands outside has a copy of it, and outer is
 	// what was there before. Its few values are in values.
 	header, outer http.Header
-	replaced      bool
 	values        [4]string
 	// status is what the handler chose, 0 before that, and length the
 	// Content-Length it declared, -1 if none; sent says that w knows.
 	status int
 	length int64
-	sent   bool
 	held   []byte
 	space  *[heldBack]byte
 	// returned and answered are for the inline way: the handler is back; the
 	// deadline's answer is out.
-	returned, answered bool
-	back               chan struct{}
+	back chan struct{}
 	// passing says that what the deadline sends is the answer of a timeout
 	// further in.
 	passing bool
+
+	returned, answered, sent, replaced bool
+	form                               bool // whether r came with a multipart form
 }
 
 // guarded is every writer of this package.
@@ -123,10 +122,10 @@ func (e *exchange) Exchange() *httpwrap.Recorder { return e.recorder }
 // spaces are for what is held back. Nobody but the exchange sees one.
 var spaces = sync.Pool{New: func() any { return new([heldBack]byte) }}
 
-func newExchange(t *Timeout, w http.ResponseWriter, r *http.Request, now time.Time, limit time.Duration) *exchange {
+func newExchange(t *Timeout, w http.ResponseWriter, r *http.Request, now time.Time, limit time.Duration, server http.ResponseWriter) *exchange {
 	p := new(plain)
 	e := &p.exchange
-	e.home, e.t, e.w, e.r, e.start, e.limit = p, t, w, r, now, limit
+	e.home, e.t, e.w, e.r, e.start, e.limit, e.server = p, t, w, r, now, limit, server
 	e.recorder = httpwrap.Find(w)
 	e.form = r.MultipartForm != nil
 	e.ctx.parent, e.ctx.deadline = r.Context(), now.Add(limit)

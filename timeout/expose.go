@@ -43,6 +43,9 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) { return h.e.hij
 
 // writer is what the handler gets.
 func (e *exchange) writer() http.ResponseWriter {
+	if e.server == e.w {
+		return (*http1)(e.home)
+	}
 	switch t := e.w.(type) {
 	case httpwrap.ServerHTTP1:
 		if _, more := t.(http.Pusher); !more {

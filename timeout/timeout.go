@@ -75,9 +75,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		t.refuse(w, r, ReasonOverdue, d)
 	default:
 		t.tally.begin(d)
-		e := newExchange(t, w, r, now, d)
-		e.lesson = learns
-		if e.server = directly(w, r); e.server != nil {
+		server := directly(w, r)
+		e := newExchange(t, w, r, now, d, server)
+		if learns.by != nil {
+			own := learns // so that those who learn nothing need no allocation
+			e.lesson = &own
+		}
+		if server != nil {
 			e.serveInline(h.next)
 		} else {
 			e.serveApart(h.next)
