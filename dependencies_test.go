@@ -15,6 +15,8 @@ var dependencies = map[string][]string{
 	"./load":         {"github.com/shirou/gopsutil/v3", "github.com/tklauser/go-sysconf", "github.com/tklauser/numcpus", "golang.org/x/sys"},
 	"./shed":         {"github.com/shirou/gopsutil/v3", "github.com/tklauser/go-sysconf", "github.com/tklauser/numcpus", "golang.org/x/sys", "golang.org/x/time"},
 	"./timeout":      nil,
+	"./bulkhead":     nil,
+	"./breaker":      {"github.com/sony/gobreaker/v2"},
 	"./internal/...": nil,
 }
 
