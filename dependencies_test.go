@@ -17,6 +17,7 @@ var dependencies = map[string][]string{
 	"./timeout":      nil,
 	"./bulkhead":     nil,
 	"./breaker":      {"github.com/sony/gobreaker/v2"},
+	"./retry":        {"github.com/cenkalti/backoff/v4", "golang.org/x/time"},
 	"./internal/...": nil,
 }
 

@@ -125,9 +125,9 @@ func (e *exchange) abandon() {
 
 // late is the return of a handler that was abandoned.
 func (e *exchange) late(r *http.Request, p *panicked) {
-	e.overdue(-1)
 	e.removeFiles(r)
 	p.log(r, "after the deadline")
+	e.overdue(-1) // who sees that nothing is left finds everything done
 }
 
 func (p *panicked) log(r *http.Request, where string) {

@@ -14,6 +14,8 @@ type Recorder struct {
 	// outer is the recorder of the same exchange further out, behind a
 	// foreign wrapper. It is set before the recorder is shared.
 	outer *Recorder
+	// apart keeps the outcome from the outer one, see AttemptOf.
+	apart bool
 	home  *plain
 
 	mu        sync.Mutex
@@ -77,6 +79,9 @@ func (r *Recorder) SetOutcome(o Outcome) {
 	}
 	for ; r != nil; r = r.outer {
 		r.outcome.CompareAndSwap(uint32(None), uint32(o))
+		if r.apart {
+			return
+		}
 	}
 }
 
@@ -124,6 +129,13 @@ func (r *Recorder) Within(outer *Recorder) {
 	}
 	r.outer = outer
 }
+
+// AttemptOf makes a zero Recorder, which no Wrap has returned, that of one of
+// several attempts at outer's exchange, for a [Barrier] to show. A claim is made
+// at outer, so that a request is counted once however many attempts it takes;
+// an outcome stays here until whoever chose the attempt hands it on. outer may
+// be nil. Such a recorder is never released.
+func (r *Recorder) AttemptOf(outer *Recorder) { r.outer, r.apart = outer, true }
 
 // Release ends the use of the writer and makes both reusable, unless it was
 // retained or its connection hijacked. Only who got owner = true from Wrap

@@ -1,0 +1,125 @@
+package retry
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/handrail-go/handrail"
+)
+
+// tally counts what became of requests.
+type tally struct {
+	requests  atomic.Uint64
+	retries   atomic.Uint64 // attempts beyond the first, hedges not among them
+	retried   atomic.Uint64
+	recovered atomic.Uint64
+	delay     atomic.Int64
+	gaveUp    [reasons]atomic.Uint64
+	hedges    atomic.Uint64
+	hedgesWon atomic.Uint64
+}
+
+// Stats are a Retrier's figures at one moment, of the requests it served and
+// of those its Transports sent. Counts are since it was made.
+type Stats struct {
+	Name string
+	// Requests may be repeated: exempt ones and those of other methods are not
+	// among them.
+	Requests uint64
+	// Attempts there were, the first ones and hedges among them.
+	Attempts uint64
+	// Retried requests had more than one attempt, and Recovered ones of them an
+	// answer that is no failure in the end.
+	Retried, Recovered uint64
+	// GaveUp counts failures that were not, or not any more, repeated, by
+	// reason; Exhausted and BudgetDenied are two of them.
+	GaveUp                  map[Reason]uint64
+	Exhausted, BudgetDenied uint64
+	// Delay is how long requests waited between attempts, all together.
+	Delay time.Duration
+	// Hedges were sent while there was no answer yet, and HedgesWon brought it.
+	Hedges, HedgesWon uint64
+	// Budget is that of this instance, zero without one.
+	Budget BudgetStats
+	// DroppedEvents were not handed to a callback that blocked.
+	DroppedEvents uint64
+}
+
+// Stats returns the figures.
+func (p *Retrier) Stats() Stats {
+	c := &p.tally
+	s := Stats{
+		Name:          p.set.name,
+		Requests:      c.requests.Load(),
+		Retried:       c.retried.Load(),
+		Recovered:     c.recovered.Load(),
+		GaveUp:        map[Reason]uint64{},
+		Delay:         time.Duration(c.delay.Load()),
+		Hedges:        c.hedges.Load(),
+		HedgesWon:     c.hedgesWon.Load(),
+		DroppedEvents: p.set.onRetry.Dropped() + p.set.onGiveUp.Dropped(),
+	}
+	s.Attempts = s.Requests + c.retries.Load() + s.Hedges
+	for why := range Reason(reasons) {
+		if n := c.gaveUp[why].Load(); n > 0 {
+			s.GaveUp[why] = n
+		}
+	}
+	s.Exhausted, s.BudgetDenied = s.GaveUp[ReasonExhausted], s.GaveUp[ReasonBudget]
+	if p.set.budget != nil {
+		s.Budget = p.set.budget.Stats()
+	}
+	return s
+}
+
+// Collect implements [handrail.Source].
+func (p *Retrier) Collect(emit func(handrail.Metric)) {
+	s := p.Stats()
+	name := handrail.Label{Name: "name", Value: s.Name}
+	counter := func(metric, help string, value float64, labels ...handrail.Label) {
+		emit(handrail.Metric{Name: "handrail_retry_" + metric + "_total", Help: help, Kind: handrail.Counter,
+			Labels: append([]handrail.Label{name}, labels...), Value: value})
+	}
+	counter("requests", "Requests that may be repeated.", float64(s.Requests))
+	counter("attempts", "Attempts, the first ones among them.", float64(s.Attempts))
+	counter("retried_requests", "Requests with more than one attempt.", float64(s.Retried))
+	counter("recovered_requests", "Retried requests that got a good answer.", float64(s.Recovered))
+	for why := range Reason(reasons) {
+		counter("given_up_requests", "Failures that were not, or not any more, repeated.", float64(s.GaveUp[why]),
+			handrail.Label{Name: "reason", Value: why.String()})
+	}
+	counter("delay_seconds", "Time waited between attempts.", s.Delay.Seconds())
+	counter("hedges", "Requests sent again while there was no answer.", float64(s.Hedges))
+	counter("hedges_won", "Hedges that brought the answer.", float64(s.HedgesWon))
+	counter("dropped_events", "Events not handed to a callback that blocked.", float64(s.DroppedEvents))
+	if p.set.budget != nil {
+		emit(handrail.Metric{Name: "handrail_retry_budget_tokens", Help: "Retries there is credit for.",
+			Kind: handrail.Gauge, Labels: []handrail.Label{name}, Value: s.Budget.Tokens})
+		counter("budget_denied", "Retries that the budget did not allow, of all that share it.", float64(s.Budget.Denied))
+	}
+}
+
+// repeat books a further attempt, which follows this one.
+func (p *Retrier) repeat(attempt int) {
+	p.tally.retries.Add(1)
+	if attempt == 1 {
+		p.tally.retried.Add(1)
+	}
+}
+
+// retry reports an attempt that is going to be repeated.
+func (p *Retrier) retry(e Event) {
+	if p.set.onRetry != nil {
+		e.Name, e.At = p.set.name, time.Now()
+		p.set.onRetry.Raise(e)
+	}
+}
+
+// giveUp books and reports a failure that is not repeated.
+func (p *Retrier) giveUp(e GiveUp) {
+	p.tally.gaveUp[e.Reason].Add(1)
+	if p.set.onGiveUp != nil {
+		e.Name, e.At = p.set.name, time.Now()
+		p.set.onGiveUp.Raise(e)
+	}
+}
