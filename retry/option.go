@@ -35,6 +35,7 @@ type settings struct {
 
 	budget        *Budget
 	unbudgeted    bool
+	ownBudget     bool
 	attemptHeader string
 
 	hedgeDelay time.Duration
@@ -74,7 +75,7 @@ func (s *settings) apply(opts []Option) error {
 		o(s)
 	}
 	if s.budget == nil && !s.unbudgeted {
-		s.budget = newBudget(0.2, 1)
+		s.budget, s.ownBudget = newBudget(0.2, 1), true
 	}
 	return s.err()
 }

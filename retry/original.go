@@ -27,7 +27,7 @@ type field struct {
 	to   int
 }
 
-const remembered = 24
+const remembered = 12
 
 // remember notes what r is.
 func (o *original) remember(r *http.Request) {

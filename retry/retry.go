@@ -68,8 +68,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.next.ServeHTTP(w, r)
 		return
 	}
-	h.p.tally.requests.Add(1)
-	set.budget.deposit()
+	h.p.arrive()
 	v := visit{p: h.p, next: h.next, w: w, r: r, outer: httpwrap.Find(w), most: set.attempts}
 	v.original.remember(r)
 	if r.Body != nil && r.Body != http.NoBody && v.most > 1 {

@@ -19,6 +19,23 @@ type tally struct {
 	hedgesWon atomic.Uint64
 }
 
+// arrive counts a request that may be repeated. A budget that nobody shares
+// counts the same ones, and a counter is the dearest part of a good first
+// attempt where processors share it, so one is enough then.
+func (p *Retrier) arrive() {
+	if !p.set.ownBudget {
+		p.tally.requests.Add(1)
+	}
+	p.set.budget.deposit()
+}
+
+func (p *Retrier) requests() uint64 {
+	if p.set.ownBudget {
+		return uint64(p.set.budget.requests.Load())
+	}
+	return p.tally.requests.Load()
+}
+
 // Stats are a Retrier's figures at one moment, of the requests it served and
 // of those its Transports sent. Counts are since it was made.
 type Stats struct {
@@ -50,7 +67,7 @@ func (p *Retrier) Stats() Stats {
 	c := &p.tally
 	s := Stats{
 		Name:          p.set.name,
-		Requests:      c.requests.Load(),
+		Requests:      p.requests(),
 		Retried:       c.retried.Load(),
 		Recovered:     c.recovered.Load(),
 		GaveUp:        map[Reason]uint64{},

@@ -69,8 +69,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, context.Cause(r.Context())
 	}
-	p.tally.requests.Add(1)
-	p.set.budget.deposit()
+	p.arrive()
 	c := &call{p: p, base: t.base, r: r, most: p.set.attempts}
 	bodiless := r.Body == nil || r.Body == http.NoBody
 	if !bodiless && r.GetBody == nil {
