@@ -31,9 +31,7 @@ func (s *settings) rejection(why Reason) handrail.Rejection {
 
 // refuse answers a request that is not let through.
 func (b *Breaker) refuse(w http.ResponseWriter, r *http.Request, why Reason, retry time.Duration) {
-	if rec := httpwrap.Find(w); rec != nil {
-		rec.SetOutcome(httpwrap.BreakerOpen)
-	}
+	httpwrap.Find(w).SetOutcome(httpwrap.BreakerOpen)
 	if b.set.fallback != nil {
 		b.tally.fallbacks.Add(1)
 		b.set.fallback.ServeHTTP(w, r)

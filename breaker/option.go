@@ -9,6 +9,7 @@ import (
 
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/internal/notify"
+	"github.com/handrail-go/handrail/internal/refuse"
 )
 
 // Option changes one setting of a [Breaker]. A later option wins.
@@ -425,7 +426,7 @@ func WithRamp(d time.Duration) Option {
 // clients repeat at once; 503 without this option.
 func WithStatus(status int) Option {
 	return func(s *settings) {
-		if status < 400 || status > 599 || status == http.StatusRequestTimeout {
+		if !refuse.ValidStatus(status) || status == http.StatusRequestTimeout {
 			s.fault("WithStatus", status, "must be between 400 and 599 and not 408")
 			return
 		}

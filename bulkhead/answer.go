@@ -11,10 +11,6 @@ import (
 // Code is the code of this package's rejections.
 const Code = "BULKHEAD_LIMIT_EXCEEDED"
 
-// statusGone is what is noted for a client that left before an answer, as
-// several proxies do; nobody receives it.
-const statusGone = 499
-
 // answers are the rejections of a set of settings, one for each reason, and
 // those again that are a tenant's own.
 type answers struct {
@@ -53,17 +49,10 @@ func (a *answers) to(r refusal) *answer {
 // answer tells the client that its request is refused.
 func (s *settled) answer(w http.ResponseWriter, r *http.Request, refused refusal) {
 	if refused.why == gone {
-		mark(w, httpwrap.Canceled)
-		w.WriteHeader(statusGone)
+		httpwrap.Find(w).SetOutcome(httpwrap.Canceled)
+		w.WriteHeader(refuse.StatusGone)
 		return
 	}
-	mark(w, httpwrap.BulkheadFull)
+	httpwrap.Find(w).SetOutcome(httpwrap.BulkheadFull)
 	s.answers.to(refused).response.Write(w, r, s.answers.jitter.RetryAfter(refused.drain))
-}
-
-// mark names the outcome for those further out that look at the response.
-func mark(w http.ResponseWriter, o httpwrap.Outcome) {
-	if rec := httpwrap.Find(w); rec != nil {
-		rec.SetOutcome(o)
-	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/internal/notify"
+	"github.com/handrail-go/handrail/internal/refuse"
 )
 
 // Option changes one setting of a [Bulkhead]. A later option wins.
@@ -162,7 +163,7 @@ func (s *settings) table(option string, numbers map[string]int, check func(strin
 
 // refusal checks the status of a rejection.
 func (s *settings) refusal(option string, status int) {
-	if status < 400 || status > 599 || status == http.StatusRequestTimeout {
+	if !refuse.ValidStatus(status) || status == http.StatusRequestTimeout {
 		s.fault(option, status, "must be between 400 and 599 and not 408")
 	}
 }

@@ -4,11 +4,8 @@ import (
 	"bufio"
 	"errors"
 	"io"
-	"maps"
 	"net"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -98,7 +95,7 @@ func (a *attempt) WriteHeader(status int) {
 		}
 		return
 	}
-	if informational(status, a.r) {
+	if httpwrap.Informational(status, a.r) {
 		a.inform(status)
 		return
 	}
@@ -322,14 +319,9 @@ func (a *attempt) control(do func(*http.ResponseController) error) error {
 
 // hold keeps a failure from the client.
 func (a *attempt) hold(header http.Header) {
-	a.chosen, a.length = header.Clone(), -1
+	a.chosen, a.length = header.Clone(), httpwrap.DeclaredLength(header)
 	if a.chosen == nil {
 		a.chosen = make(http.Header)
-	}
-	if v := header["Content-Length"]; len(v) > 0 {
-		if n, err := strconv.ParseInt(v[0], 10, 64); err == nil && n >= 0 {
-			a.length = n
-		}
 	}
 	a.state.Store(holding)
 }
@@ -379,24 +371,6 @@ func (a *attempt) expose(header http.Header) {
 	}
 }
 
-// trailers hands on what became of the header after it was sent, see
-// [http.ResponseWriter] and [http.TrailerPrefix].
-func (a *attempt) trailers() {
-	if a.header == nil {
-		return
-	}
-	var outside http.Header
-	announced := len(a.header["Trailer"]) > 0
-	for name, values := range a.header {
-		if announced || strings.HasPrefix(name, http.TrailerPrefix) {
-			if outside == nil {
-				outside = a.w.Header()
-			}
-			outside[name] = values
-		}
-	}
-}
-
 // inform sends an informational response with the handler's header, of which
 // nothing stays outside.
 func (a *attempt) inform(status int) {
@@ -409,23 +383,7 @@ func (a *attempt) inform(status int) {
 		if a.state.Load() == holding && a.second == 0 {
 			a.second = status
 		}
-	case a.header == nil:
-		a.w.WriteHeader(status)
 	default:
-		outside := a.w.Header()
-		before := maps.Clone(outside)
-		defer func() {
-			clear(outside)
-			maps.Copy(outside, before)
-		}()
-		clear(outside)
-		maps.Copy(outside, a.header)
-		a.w.WriteHeader(status)
+		httpwrap.Inform(a.w, status, a.header)
 	}
-}
-
-// informational says whether status announces a final one, see RFC 9110,
-// section 15.2. 101 does so over HTTP/2 only, which has no protocol switch.
-func informational(status int, r *http.Request) bool {
-	return status >= 100 && status < 200 && (status != http.StatusSwitchingProtocols || r.ProtoMajor == 2)
 }

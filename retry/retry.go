@@ -353,7 +353,7 @@ func (v *visit) finish(a *attempt, r *http.Request) {
 		a.begin()
 	}
 	if a.state.Load() == begun {
-		a.trailers()
+		httpwrap.Trailers(a.w, a.header)
 	}
 	a.mu.Unlock()
 	v.settle(a, r)

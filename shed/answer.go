@@ -12,10 +12,6 @@ import (
 // Code is the code of this package's rejections.
 const Code = "LOAD_SHED"
 
-// statusGone is what is noted for a client that left before an answer, as
-// several proxies do; nobody receives it.
-const statusGone = 499
-
 // answers are the refusals of a set of settings, one for each reason.
 type answers struct {
 	of     [reasons]*refuse.Response
@@ -35,11 +31,11 @@ func newAnswers(set *settings) *answers {
 // answer tells the client that its request is refused.
 func (s *Shedder) answer(w http.ResponseWriter, r *http.Request, why Reason) {
 	if why == ReasonGone {
-		mark(w, httpwrap.Canceled)
-		w.WriteHeader(statusGone)
+		httpwrap.Find(w).SetOutcome(httpwrap.Canceled)
+		w.WriteHeader(refuse.StatusGone)
 		return
 	}
-	mark(w, httpwrap.Shed)
+	httpwrap.Find(w).SetOutcome(httpwrap.Shed)
 	a := s.answers.Load()
 	a.of[why].Write(w, r, a.jitter.RetryAfter(s.comeBack(why)))
 }
@@ -57,13 +53,6 @@ func (s *Shedder) comeBack(why Reason) time.Duration {
 		return 0
 	default:
 		return s.gate.drain()
-	}
-}
-
-// mark names the outcome for those further out that look at the response.
-func mark(w http.ResponseWriter, o httpwrap.Outcome) {
-	if rec := httpwrap.Find(w); rec != nil {
-		rec.SetOutcome(o)
 	}
 }
 

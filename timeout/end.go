@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/handrail-go/handrail/internal/httpwrap"
+	"github.com/handrail-go/handrail/internal/refuse"
 )
 
 // onTimer runs on a goroutine of its own at the deadline, and when a spared
@@ -73,14 +74,14 @@ func (e *exchange) deadline(why Reason, cut bool) (then func()) {
 	took := time.Since(e.start)
 	switch {
 	case e.gone.Load():
-		note(e.recorder, httpwrap.Canceled)
+		e.recorder.SetOutcome(httpwrap.Canceled)
 		e.tallyEnd(took, endedCanceled)
 	case cut:
-		note(e.recorder, httpwrap.Timeout)
+		e.recorder.SetOutcome(httpwrap.Timeout)
 		e.t.report(e.r, why, e.limit, true)
 		e.tallyEnd(took, endedAborted)
 	default:
-		note(e.recorder, httpwrap.Timeout)
+		e.recorder.SetOutcome(httpwrap.Timeout)
 		e.t.report(e.r, why, e.limit, false)
 		e.tallyEnd(took, endedTimeout)
 	}
@@ -115,7 +116,7 @@ func (e *exchange) end(took time.Duration) (before uint32, inTime bool) {
 			return before, false
 		case before == open && took >= e.limit && !e.clientLeft():
 			if e.state.CompareAndSwap(open, late) {
-				note(e.recorder, httpwrap.Timeout)
+				e.recorder.SetOutcome(httpwrap.Timeout)
 				e.t.report(e.r, ReasonDeadline, e.limit, false)
 				e.tallyEnd(took, endedTimeout)
 				e.overdue(+1)
@@ -149,10 +150,10 @@ func (e *exchange) book(took time.Duration, before uint32, returned bool) {
 	how := endedDone
 	if before != taken && before != yielded && e.clientLeft() {
 		how = endedCanceled
-		note(e.recorder, httpwrap.Canceled)
+		e.recorder.SetOutcome(httpwrap.Canceled)
 		if returned && !e.sent && e.status == 0 {
 			e.mu.Lock()
-			e.choose(statusGone)
+			e.choose(refuse.StatusGone)
 			e.mu.Unlock()
 		}
 	}
@@ -161,10 +162,6 @@ func (e *exchange) book(took time.Duration, before uint32, returned bool) {
 	}
 	e.tallyEnd(took, how)
 }
-
-// statusGone is what is noted for a client that left before an answer, as
-// several proxies do; nobody receives it.
-const statusGone = 499
 
 // overdue counts handlers that run on after their deadline. The deadline comes
 // with +1 and the handler's return with -1, in any order.

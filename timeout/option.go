@@ -10,6 +10,7 @@ import (
 
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/internal/notify"
+	"github.com/handrail-go/handrail/internal/refuse"
 )
 
 // Option changes one setting of a [Timeout]. A later option wins.
@@ -319,7 +320,7 @@ func WithMaxOverdue(n int) Option {
 // 408: some clients repeat such a request at once, and whatever its method.
 func WithStatus(status int) Option {
 	return func(s *settings) {
-		if status < 400 || status > 599 {
+		if !refuse.ValidStatus(status) {
 			s.fault("WithStatus", status, "must be between 400 and 599")
 		}
 		s.status = status

@@ -147,7 +147,7 @@ func directly(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 func (t *Timeout) refuse(w http.ResponseWriter, r *http.Request, why Reason, d time.Duration) {
 	t.tally.refused[why].Add(1)
 	t.report(r, why, d, false)
-	note(httpwrap.Find(w), httpwrap.Timeout)
+	httpwrap.Find(w).SetOutcome(httpwrap.Timeout)
 	if given, ok := yield(w); ok {
 		defer given()
 		t.answers[why].Write(w, r, t.jitter.RetryAfter(0))
@@ -161,11 +161,4 @@ func (t *Timeout) report(r *http.Request, why Reason, d time.Duration, aborted b
 	}
 	t.set.onTimeout.Raise(Event{Name: t.set.name, Reason: why, Timeout: d,
 		Method: r.Method, Pattern: r.Pattern, Aborted: aborted, At: time.Now()})
-}
-
-// note names the outcome for those further out that look at the response.
-func note(rec *httpwrap.Recorder, o httpwrap.Outcome) {
-	if rec != nil {
-		rec.SetOutcome(o)
-	}
 }

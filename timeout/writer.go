@@ -7,8 +7,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -44,7 +42,7 @@ func (e *exchange) WriteHeader(status int) {
 		if e.begin() {
 			e.w.WriteHeader(status)
 		}
-	case informational(status, e.r):
+	case httpwrap.Informational(status, e.r):
 		e.inform(status)
 	default:
 		e.choose(status)
@@ -260,11 +258,7 @@ func (e *exchange) choose(status int) {
 	if e.header == nil {
 		return
 	}
-	if v := e.header["Content-Length"]; len(v) > 0 {
-		if n, err := strconv.ParseInt(v[0], 10, 64); err == nil && n >= 0 {
-			e.length = n
-		}
-	}
+	e.length = httpwrap.DeclaredLength(e.header)
 	e.expose()
 }
 
@@ -379,25 +373,7 @@ func (e *exchange) deliver() {
 		e.expose() // for the 200 that the server is going to send
 	}
 	if e.sent {
-		e.trailers()
-	}
-}
-
-// trailers hands on what became of the header after it was sent: the trailers
-// (see [http.ResponseWriter] and [http.TrailerPrefix]).
-func (e *exchange) trailers() {
-	if e.header == nil {
-		return
-	}
-	var outside http.Header
-	announced := len(e.header["Trailer"]) > 0
-	for name, values := range e.header {
-		if announced || strings.HasPrefix(name, http.TrailerPrefix) {
-			if outside == nil {
-				outside = e.w.Header()
-			}
-			outside[name] = values
-		}
+		httpwrap.Trailers(e.w, e.header)
 	}
 }
 
@@ -409,19 +385,7 @@ func (e *exchange) inform(status int) {
 	if e.over() {
 		return // it has not seen this, and so does not end it
 	}
-	if e.header == nil {
-		e.w.WriteHeader(status)
-		return
-	}
-	outside := e.w.Header()
-	before := maps.Clone(outside)
-	defer func() {
-		clear(outside)
-		maps.Copy(outside, before)
-	}()
-	clear(outside)
-	maps.Copy(outside, e.header)
-	e.w.WriteHeader(status)
+	httpwrap.Inform(e.w, status, e.header)
 }
 
 // writing bounds a write that follows, and returns what to do after it.
@@ -489,12 +453,6 @@ func (e *exchange) spare() {
 }
 
 func (e *exchange) touch() { e.touched.Store(int64(time.Since(e.start))) }
-
-// informational says whether status announces a final one, see RFC 9110,
-// section 15.2. 101 does so over HTTP/2 only, which has no protocol switch.
-func informational(status int, r *http.Request) bool {
-	return status >= 100 && status < 200 && (status != http.StatusSwitchingProtocols || r.ProtoMajor == 2)
-}
 
 func bodyAllowed(status int) bool {
 	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified

@@ -72,7 +72,8 @@ func (r *Recorder) Outcome() Outcome { return Outcome(r.outcome.Load()) }
 
 // SetOutcome records why the request ended as it did. The first call wins,
 // because the package nearest to the cause speaks first; None is ignored. A
-// recorder further out learns it too.
+// recorder further out learns it too. It may be called on nil, which is what
+// Find returns where nobody looks.
 func (r *Recorder) SetOutcome(o Outcome) {
 	if o == None {
 		return
@@ -115,19 +116,6 @@ func (r *Recorder) Retain() {
 	for ; r != nil; r = r.outer {
 		r.flags.Or(flagRetained)
 	}
-}
-
-// Within says that this response is part of outer's exchange: an outcome set
-// here is set there, and a claim is made there. Wrap finds that out by itself
-// where it can follow Unwrap; a writer that must not be unwrapped, such as
-// that of a timeout, calls it right after Wrap, before the recorder is shared.
-// A recorder that was found further out already stays. The outer one must be
-// released after this one, or retained.
-func (r *Recorder) Within(outer *Recorder) {
-	if r.outer != nil || outer == r {
-		return
-	}
-	r.outer = outer
 }
 
 // AttemptOf makes a zero Recorder, which no Wrap has returned, that of one of

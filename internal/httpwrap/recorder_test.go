@@ -227,15 +227,13 @@ func TestExchangeIsOneAcrossForeignWrappers(t *testing.T) {
 	}
 }
 
-func TestWithinJoinsWhatCannotBeUnwrapped(t *testing.T) {
+func TestABarrierJoinsWhatCannotBeUnwrapped(t *testing.T) {
 	_, outer, _ := Wrap(newBare())
 	defer outer.Release()
-	_, inner, _ := Wrap(newBare())
+	_, inner, _ := Wrap(barrier{newBare(), outer})
 	defer inner.Release()
 	a := new(int)
 	outer.Claim(a)
-	inner.Within(inner)
-	inner.Within(outer)
 	if inner.Claim(a) {
 		t.Error("a claim outside is unknown inside")
 	}

@@ -18,6 +18,10 @@ type Response struct {
 	limits    limits
 }
 
+// StatusGone is what is noted for a client that left before an answer, as
+// several proxies do; nobody receives it.
+const StatusGone = 499
+
 // ValidStatus says whether a request may be refused with status: that of an
 // error, 400 to 599.
 func ValidStatus(status int) bool { return status >= 400 && status <= 599 }
