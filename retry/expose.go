@@ -45,17 +45,11 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) { return h.a.hij
 // writer is what the handler gets.
 func (w *plain) writer() http.ResponseWriter {
 	a := &w.attempt
-	switch t := a.w.(type) {
-	case httpwrap.ServerHTTP1:
-		if _, more := t.(http.Pusher); !more {
-			return (*http1)(w)
-		}
-	case httpwrap.ServerHTTP2:
-		_, hijack := t.(http.Hijacker)
-		_, readFrom := t.(io.ReaderFrom)
-		if !hijack && !readFrom {
-			return (*http2)(w)
-		}
+	switch httpwrap.Protocol(a.w) {
+	case 1:
+		return (*http1)(w)
+	case 2:
+		return (*http2)(w)
 	}
 	switch httpwrap.Capabilities(a.w) & (httpwrap.CanFlush | httpwrap.CanHijack) {
 	case httpwrap.CanFlush:

@@ -46,17 +46,11 @@ func (e *exchange) writer() http.ResponseWriter {
 	if e.server == e.w {
 		return (*http1)(e.home)
 	}
-	switch t := e.w.(type) {
-	case httpwrap.ServerHTTP1:
-		if _, more := t.(http.Pusher); !more {
-			return (*http1)(e.home)
-		}
-	case httpwrap.ServerHTTP2:
-		_, hijack := t.(http.Hijacker)
-		_, readFrom := t.(io.ReaderFrom)
-		if !hijack && !readFrom {
-			return (*http2)(e.home)
-		}
+	switch httpwrap.Protocol(e.w) {
+	case 1:
+		return (*http1)(e.home)
+	case 2:
+		return (*http2)(e.home)
 	}
 	switch httpwrap.Capabilities(e.w) & (httpwrap.CanFlush | httpwrap.CanHijack) {
 	case httpwrap.CanFlush:

@@ -28,15 +28,15 @@ type streamer interface {
 	EnableFullDuplex() error
 }
 
-// ServerHTTP1 is what net/http's writer of HTTP/1 offers.
-type ServerHTTP1 interface {
+// serverHTTP1 is what net/http's writer of HTTP/1 offers.
+type serverHTTP1 interface {
 	streamer
 	http.Hijacker
 	io.ReaderFrom
 }
 
-// ServerHTTP2 is what net/http's writer of HTTP/2 offers.
-type ServerHTTP2 interface {
+// serverHTTP2 is what net/http's writer of HTTP/2 offers.
+type serverHTTP2 interface {
 	streamer
 	http.Pusher
 }
@@ -82,6 +82,24 @@ func (w *http2) WriteHeader(status int) {
 }
 func (w *http2) Push(target string, opts *http.PushOptions) error {
 	return w.push(target, opts)
+}
+
+// Protocol returns 1 or 2 where w offers just what net/http's own writer of that
+// version of HTTP does, and 0 otherwise.
+func Protocol(w http.ResponseWriter) int {
+	switch t := w.(type) {
+	case serverHTTP1:
+		if _, more := t.(http.Pusher); !more {
+			return 1
+		}
+	case serverHTTP2:
+		_, hijack := t.(http.Hijacker)
+		_, readFrom := t.(io.ReaderFrom)
+		if !hijack && !readFrom {
+			return 2
+		}
+	}
+	return 0
 }
 
 // The parts that combinations are made of.

@@ -1,7 +1,6 @@
 package httpwrap
 
 import (
-	"io"
 	"net/http"
 	"sync"
 )
@@ -40,17 +39,11 @@ func Wrap(w http.ResponseWriter) (rw http.ResponseWriter, rec *Recorder, owner b
 	case Barrier:
 		r.outer = t.Exchange()
 	}
-	switch t := w.(type) {
-	case ServerHTTP1:
-		if _, more := t.(http.Pusher); !more {
-			return (*http1)(p), r, true
-		}
-	case ServerHTTP2:
-		_, hijack := t.(http.Hijacker)
-		_, readFrom := t.(io.ReaderFrom)
-		if !hijack && !readFrom {
-			return (*http2)(p), r, true
-		}
+	switch Protocol(w) {
+	case 1:
+		return (*http1)(p), r, true
+	case 2:
+		return (*http2)(p), r, true
 	}
 	return offering(Capabilities(w), p), r, true
 }
@@ -95,10 +88,7 @@ func Server(w http.ResponseWriter) http.ResponseWriter {
 		if _, ok := w.(unwrapper); ok {
 			return nil
 		}
-		if _, ok := w.(http.Pusher); ok {
-			return nil
-		}
-		if _, ok := w.(ServerHTTP1); ok {
+		if Protocol(w) == 1 {
 			return w
 		}
 		return nil
