@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/leaktest"
 )
 
 func small() Scenario {
@@ -90,7 +91,8 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		flag.VisitAll(func(*flag.Flag) { n++ })
 		return n
 	}
-	goroutines, had := runtime.NumGoroutine(), flags()
+	leaktest.Check(t)
+	had := flags()
 	for range 3 {
 		Run(t, small(), func(env *Env) func(http.Handler) http.Handler {
 			env.Sampler().Usage() // has a goroutine
@@ -100,13 +102,6 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	if n := flags(); n != had {
 		t.Errorf("%d flags, %d before", n, had)
 	}
-	for range 1000 { // the last ones may still be about to end
-		if runtime.NumGoroutine() <= goroutines {
-			return
-		}
-		runtime.Gosched()
-	}
-	t.Errorf("%d goroutines, %d before", runtime.NumGoroutine(), goroutines)
 }
 
 func TestCleanupRunsInReverseOrderAfterTheLastAnswer(t *testing.T) {
