@@ -1,0 +1,2 @@
+// Package observe tells what a service does with its requests.
+package observe
