@@ -15,12 +15,15 @@ const Code = "CIRCUIT_BREAKER_OPEN"
 // answers are the refusals, one for each reason.
 type answers struct {
 	of     [reasons]*refuse.Response
+	causes *[reasons]httpwrap.Cause
 	jitter refuse.Jitter
 }
 
 func newAnswers(set *settings) (a answers) {
+	a.causes = new([reasons]httpwrap.Cause)
 	for why := admitted + 1; why < reasons; why++ {
 		a.of[why] = refuse.New(set.rejection(why), set.reject)
+		a.causes[why] = httpwrap.Cause{Outcome: httpwrap.BreakerOpen, Policy: set.name, Reason: why.String()}
 	}
 	return a
 }
@@ -31,7 +34,7 @@ func (s *settings) rejection(why Reason) handrail.Rejection {
 
 // refuse answers a request that is not let through.
 func (b *Breaker) refuse(w http.ResponseWriter, r *http.Request, why Reason, retry time.Duration) {
-	httpwrap.Find(w).SetOutcome(httpwrap.BreakerOpen)
+	httpwrap.Find(w).SetCause(&b.answers.causes[why])
 	if b.set.fallback != nil {
 		b.tally.fallbacks.Add(1)
 		b.set.fallback.ServeHTTP(w, r)

@@ -15,6 +15,7 @@ const Code = "BULKHEAD_LIMIT_EXCEEDED"
 // those again that are a tenant's own.
 type answers struct {
 	of, tenants [reasons]answer
+	causes      [reasons]httpwrap.Cause
 	jitter      refuse.Jitter
 }
 
@@ -34,6 +35,7 @@ func newAnswers(set *settings) *answers {
 	for why := admitted + 1; why < reasons; why++ {
 		a.of[why] = prepare(why, set.status)
 		a.tenants[why] = prepare(why, set.tenantStatus)
+		a.causes[why] = httpwrap.Cause{Outcome: httpwrap.BulkheadFull, Policy: set.name, Reason: why.String()}
 	}
 	return a
 }
@@ -53,6 +55,6 @@ func (s *settled) answer(w http.ResponseWriter, r *http.Request, refused refusal
 		w.WriteHeader(refuse.StatusGone)
 		return
 	}
-	httpwrap.Find(w).SetOutcome(httpwrap.BulkheadFull)
+	httpwrap.Find(w).SetCause(&s.answers.causes[refused.why])
 	s.answers.to(refused).response.Write(w, r, s.answers.jitter.RetryAfter(refused.drain))
 }

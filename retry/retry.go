@@ -21,9 +21,10 @@ const Code = "RETRY_TIMEOUT"
 // wrap any number of handlers and transports, whose figures it then adds up,
 // and which share its budget.
 type Retrier struct {
-	set   settings
-	tally tally
-	late  *refuse.Response
+	set    settings
+	tally  tally
+	late   *refuse.Response
+	causes [reasons]httpwrap.Cause
 }
 
 // New returns a Retrier with these options, or all that is wrong with them:
@@ -35,6 +36,9 @@ func New(opts ...Option) (*Retrier, error) {
 	}
 	p.late = refuse.New(handrail.Rejection{Status: http.StatusGatewayTimeout, Code: Code, Reason: "timeout",
 		Message: "There was no answer in time. Try again later.", Name: p.set.name}, nil)
+	for why := range p.causes {
+		p.causes[why] = httpwrap.Cause{Outcome: httpwrap.Timeout, Policy: p.set.name, Reason: Reason(why).String()}
+	}
 	return p, nil
 }
 
@@ -247,7 +251,7 @@ func (v *visit) judge(a *attempt, r *http.Request, back bool, value any, late bo
 		v.outer.SetOutcome(httpwrap.Canceled)
 	case state == open && status == 0 && back && why != ReasonCanceled:
 		if v.outer != nil {
-			v.outer.SetOutcome(httpwrap.Timeout)
+			v.outer.SetCause(&p.causes[why])
 		}
 		v.settle(a, r)
 		p.late.Write(v.w, v.r, 0)
@@ -364,7 +368,7 @@ func (v *visit) settle(a *attempt, r *http.Request) {
 	a.cutOff()
 	v.up.end()
 	if v.outer != nil {
-		v.outer.SetOutcome(a.rec.Outcome())
+		v.outer.SetCause(a.rec.Cause())
 	}
 	if r != v.r {
 		// What is looked for there is lost with every copy of a request: the

@@ -15,6 +15,7 @@ const Code = "LOAD_SHED"
 // answers are the refusals of a set of settings, one for each reason.
 type answers struct {
 	of     [reasons]*refuse.Response
+	causes [reasons]httpwrap.Cause
 	jitter refuse.Jitter
 }
 
@@ -24,6 +25,7 @@ func newAnswers(set *settings) *answers {
 		a.of[why] = refuse.New(handrail.Rejection{
 			Status: set.status, Code: Code, Reason: why.String(), Message: set.message, Name: set.name,
 		}, set.reject)
+		a.causes[why] = httpwrap.Cause{Outcome: httpwrap.Shed, Policy: set.name, Reason: why.String()}
 	}
 	return a
 }
@@ -35,8 +37,8 @@ func (s *Shedder) answer(w http.ResponseWriter, r *http.Request, why Reason) {
 		w.WriteHeader(refuse.StatusGone)
 		return
 	}
-	httpwrap.Find(w).SetOutcome(httpwrap.Shed)
 	a := s.answers.Load()
+	httpwrap.Find(w).SetCause(&a.causes[why])
 	a.of[why].Write(w, r, a.jitter.RetryAfter(s.comeBack(why)))
 }
 

@@ -77,11 +77,11 @@ func (e *exchange) deadline(why Reason, cut bool) (then func()) {
 		e.recorder.SetOutcome(httpwrap.Canceled)
 		e.tallyEnd(took, endedCanceled)
 	case cut:
-		e.recorder.SetOutcome(httpwrap.Timeout)
+		e.recorder.SetCause(&e.t.causes[why])
 		e.t.report(e.r, why, e.limit, true)
 		e.tallyEnd(took, endedAborted)
 	default:
-		e.recorder.SetOutcome(httpwrap.Timeout)
+		e.recorder.SetCause(&e.t.causes[why])
 		e.t.report(e.r, why, e.limit, false)
 		e.tallyEnd(took, endedTimeout)
 	}
@@ -116,7 +116,7 @@ func (e *exchange) end(took time.Duration) (before uint32, inTime bool) {
 			return before, false
 		case before == open && took >= e.limit && !e.clientLeft():
 			if e.state.CompareAndSwap(open, late) {
-				e.recorder.SetOutcome(httpwrap.Timeout)
+				e.recorder.SetCause(&e.t.causes[ReasonDeadline])
 				e.t.report(e.r, ReasonDeadline, e.limit, false)
 				e.tallyEnd(took, endedTimeout)
 				e.overdue(+1)

@@ -17,6 +17,7 @@ const Code = "TIMEOUT"
 type Timeout struct {
 	set      settings
 	answers  [reasons]*refuse.Response
+	causes   [reasons]httpwrap.Cause
 	standard *refuse.Response // the answer where a rejection handler panics
 	jitter   refuse.Jitter
 	tally    tally
@@ -33,6 +34,7 @@ func New(opts ...Option) (*Timeout, error) {
 	for why := range Reason(reasons) {
 		rejection.Reason = why.String()
 		t.answers[why] = refuse.New(rejection, t.set.reject)
+		t.causes[why] = httpwrap.Cause{Outcome: httpwrap.Timeout, Policy: t.set.name, Reason: why.String()}
 	}
 	rejection.Reason = ReasonDeadline.String()
 	t.standard = refuse.New(rejection, nil)
@@ -147,7 +149,7 @@ func directly(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 func (t *Timeout) refuse(w http.ResponseWriter, r *http.Request, why Reason, d time.Duration) {
 	t.tally.refused[why].Add(1)
 	t.report(r, why, d, false)
-	httpwrap.Find(w).SetOutcome(httpwrap.Timeout)
+	httpwrap.Find(w).SetCause(&t.causes[why])
 	if given, ok := yield(w); ok {
 		defer given()
 		t.answers[why].Write(w, r, t.jitter.RetryAfter(0))

@@ -27,15 +27,45 @@ func (r *Recorder) NotifyLongLived(l LongLivedListener) {
 	r.mu.Lock()
 	already := r.LongLived()
 	if !already {
-		if r.listeners == nil {
-			r.listeners = r.listenerSpace[:0]
-		}
-		r.listeners = append(r.listeners, l)
+		r.listen(l)
 	}
 	r.mu.Unlock()
 	if already {
 		l.LongLived()
 	}
+}
+
+// Follow is Claim and, where that is true, NotifyLongLived, for the price of
+// one of them where nothing is further out.
+func (r *Recorder) Follow(owner any, l LongLivedListener) bool {
+	if r.outer != nil || r.LongLived() {
+		if !r.Claim(owner) {
+			return false
+		}
+		r.NotifyLongLived(l)
+		return true
+	}
+	r.mu.Lock()
+	if !r.claim(owner) {
+		r.mu.Unlock()
+		return false
+	}
+	already := r.LongLived()
+	if !already {
+		r.listen(l)
+	}
+	r.mu.Unlock()
+	if already {
+		l.LongLived()
+	}
+	return true
+}
+
+func (r *Recorder) listen(l LongLivedListener) {
+	if r.listeners == nil {
+		r.listeners = r.listenerSpace[:0]
+	}
+	r.listeners = append(r.listeners, l)
 }
 
 // Unsubscribe takes back one NotifyLongLived of l. It reports whether l will

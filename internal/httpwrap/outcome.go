@@ -38,3 +38,21 @@ func (o Outcome) String() string {
 	}
 	return outcomeNames[o]
 }
+
+// Cause is an outcome, and who decided on it and why. It is immutable once it
+// was recorded: a package makes one for each of its reasons beforehand, so that
+// to tell it costs nothing.
+type Cause struct {
+	Outcome Outcome
+	// Policy is the name of the instance, Reason its reason as its statistics
+	// count it. Either may be empty.
+	Policy, Reason string
+}
+
+// unnamed are the causes of which no more is known than the outcome.
+var unnamed = func() (all [outcomes]Cause) {
+	for o := range all {
+		all[o].Outcome = Outcome(o)
+	}
+	return all
+}()

@@ -1,6 +1,7 @@
 package httpwrap
 
 import (
+	"errors"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 // be called concurrently, and are valid until Release.
 type Recorder struct {
 	facts
+	cause atomic.Pointer[Cause]
 
 	// outer is the recorder of the same exchange further out, behind a
 	// foreign wrapper. It is set before the recorder is shared.
@@ -30,10 +32,9 @@ type Recorder struct {
 
 // facts are apart so that one plain assignment resets them.
 type facts struct {
-	status  atomic.Uint32
-	outcome atomic.Uint32
-	flags   atomic.Uint32
-	bytes   atomic.Int64
+	status atomic.Uint32
+	flags  atomic.Uint32
+	bytes  atomic.Int64
 }
 
 const (
@@ -41,6 +42,7 @@ const (
 	flagLongLived
 	flagRetained
 	flagReleased
+	flagWriteFailed
 )
 
 // Status is the first final status of the response, and 0 while there is
@@ -67,22 +69,43 @@ func (r *Recorder) Committed() bool { return r.status.Load() != 0 }
 // not be touched after that.
 func (r *Recorder) Hijacked() bool { return r.flags.Load()&flagHijacked != 0 }
 
-// Outcome is what SetOutcome was first called with, None before that.
-func (r *Recorder) Outcome() Outcome { return Outcome(r.outcome.Load()) }
+// WriteFailed reports whether the writer within could not take something of the
+// response, which is how a client that left is noticed while one is sent. What
+// net/http refuses by its rules (a body where none is allowed, more of it than
+// was declared, a hijacked connection) is no such failure.
+func (r *Recorder) WriteFailed() bool { return r.flags.Load()&flagWriteFailed != 0 }
 
-// SetOutcome records why the request ended as it did. The first call wins,
-// because the package nearest to the cause speaks first; None is ignored. A
-// recorder further out learns it too. It may be called on nil, which is what
-// Find returns where nobody looks.
-func (r *Recorder) SetOutcome(o Outcome) {
-	if o == None {
+// Cause is what SetCause or SetOutcome was first called with, nil before that.
+func (r *Recorder) Cause() *Cause { return r.cause.Load() }
+
+// Outcome is that of Cause, None before there is one.
+func (r *Recorder) Outcome() Outcome {
+	if c := r.cause.Load(); c != nil {
+		return c.Outcome
+	}
+	return None
+}
+
+// SetCause records why the request ended as it did. The first call wins,
+// because the package nearest to the cause speaks first; nil, and a cause whose
+// outcome is None, are ignored. A recorder further out learns it too. It may be
+// called on nil, which is what Find returns where nobody looks.
+func (r *Recorder) SetCause(c *Cause) {
+	if c == nil || c.Outcome == None {
 		return
 	}
 	for ; r != nil; r = r.outer {
-		r.outcome.CompareAndSwap(uint32(None), uint32(o))
+		r.cause.CompareAndSwap(nil, c)
 		if r.apart {
 			return
 		}
+	}
+}
+
+// SetOutcome is SetCause where no more is known than the outcome.
+func (r *Recorder) SetOutcome(o Outcome) {
+	if o < outcomes {
+		r.SetCause(&unnamed[o])
 	}
 }
 
@@ -96,6 +119,11 @@ func (r *Recorder) Claim(owner any) bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.claim(owner)
+}
+
+// claim is Claim at the outermost recorder, whose lock is held.
+func (r *Recorder) claim(owner any) bool {
 	for _, c := range r.claims {
 		if c == owner {
 			return false
@@ -139,6 +167,9 @@ func (r *Recorder) Release() {
 	}
 	p.w, p.asked = nil, false
 	r.facts = facts{}
+	if r.cause.Load() != nil {
+		r.cause.Store(nil)
+	}
 	if r.outer != nil {
 		r.outer = nil
 	}
@@ -156,6 +187,17 @@ func (r *Recorder) Release() {
 // commit records a final status, the first one only.
 func (r *Recorder) commit(status int) bool {
 	return r.status.Load() == 0 && r.status.CompareAndSwap(0, uint32(status))
+}
+
+// failed notes an error of the writer within, or of the source of a ReadFrom,
+// which cannot be told apart.
+func (r *Recorder) failed(err error) {
+	switch {
+	case err == http.ErrBodyNotAllowed, err == http.ErrContentLength, err == http.ErrHijacked,
+		err == http.ErrHandlerTimeout, errors.Is(err, errors.ErrUnsupported):
+	default:
+		r.flags.Or(flagWriteFailed)
+	}
 }
 
 func (r *Recorder) released() bool { return r.flags.Load()&flagReleased != 0 }

@@ -80,6 +80,9 @@ func (c *core) Write(p []byte) (int, error) {
 	c.commit(http.StatusOK)
 	n, err := c.w.Write(p)
 	c.rec.bytes.Add(int64(n))
+	if err != nil {
+		c.rec.failed(err)
+	}
 	return n, err
 }
 
@@ -92,6 +95,9 @@ func (c *core) WriteString(s string) (int, error) {
 	c.commit(http.StatusOK)
 	n, err := io.WriteString(c.w, s)
 	c.rec.bytes.Add(int64(n))
+	if err != nil {
+		c.rec.failed(err)
+	}
 	return n, err
 }
 
@@ -101,6 +107,9 @@ func (c *core) flush() error {
 	}
 	c.commit(http.StatusOK)
 	err := http.NewResponseController(c.w).Flush()
+	if err != nil {
+		c.rec.failed(err)
+	}
 	// Somebody outside may have made it an event stream. Now that the header
 	// is out, asking for it is free.
 	if !c.asked && !c.rec.Hijacked() {
@@ -154,6 +163,9 @@ func (c *core) readFrom(src io.Reader) (n int64, err error) {
 	}
 	m, err := c.w.(io.ReaderFrom).ReadFrom(src)
 	c.rec.bytes.Add(m)
+	if err != nil {
+		c.rec.failed(err)
+	}
 	return n + m, err
 }
 
