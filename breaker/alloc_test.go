@@ -8,10 +8,11 @@ import (
 
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/breaker"
+	"github.com/handrail-go/handrail/internal/race"
 )
 
 func TestARequestAllocatesNothing(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("allocations are different under the race detector")
 	}
 	key := breaker.PerTenant(handrail.ByHeader("X-Tenant"))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/breaker"
+	"github.com/handrail-go/handrail/internal/race"
 )
 
 func perTenant(opts ...breaker.Option) []breaker.Option {
@@ -50,7 +51,7 @@ func TestAMillionKeysStayWithinTheBoundAndAnOpenOneIsKept(t *testing.T) {
 	d.trip(5, "X-Tenant", "acme")
 	h := b.Wrap(noop)
 	w, r := &nullWriter{http.Header{}}, httptest.NewRequest("GET", "/", nil)
-	for i := range either(1_000_000, 20_000) {
+	for i := range race.Either(1_000_000, 20_000) {
 		r.Header["X-Tenant"] = []string{strconv.Itoa(i)}
 		h.ServeHTTP(w, r)
 	}

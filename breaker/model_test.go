@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/handrail-go/handrail/breaker"
+	"github.com/handrail-go/handrail/internal/race"
 )
 
 // model is a circuit breaker written for being read: it remembers everything,
@@ -203,7 +204,7 @@ type pair struct {
 
 func TestAgreesWithAPlainModel(t *testing.T) {
 	const steps = 30
-	sequences := either[uint64](10_000, 1000)
+	sequences := race.Either[uint64](10_000, 1000)
 	seen := map[string]int{}
 	bubble(t, func(t *testing.T) {
 		for seed := range sequences {

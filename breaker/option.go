@@ -1,7 +1,6 @@
 package breaker
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -9,7 +8,7 @@ import (
 
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/internal/notify"
-	"github.com/handrail-go/handrail/internal/refuse"
+	"github.com/handrail-go/handrail/internal/option"
 )
 
 // Option changes one setting of a [Breaker]. A later option wins.
@@ -17,6 +16,8 @@ type Option func(*settings)
 
 // settings are all that options can say.
 type settings struct {
+	option.Faults
+
 	name    string
 	key     handrail.KeyFunc
 	maxKeys int
@@ -45,8 +46,6 @@ type settings struct {
 	fallback http.Handler
 
 	onStateChange *notify.Queue[Event]
-
-	faults []error
 }
 
 const (
@@ -56,6 +55,7 @@ const (
 
 func defaults() settings {
 	return settings{
+		Faults:       option.Faults{Package: "breaker"},
 		maxKeys:      4096,
 		consecutive:  5,
 		share:        .5,
@@ -74,54 +74,31 @@ func defaults() settings {
 }
 
 func (s *settings) apply(opts []Option) error {
-	for i, o := range opts {
-		if o == nil {
-			s.fault("Option", i, "is nil")
-			continue
-		}
-		o(s)
-	}
+	option.Apply(&s.Faults, s, opts)
 	s.check()
-	return errors.Join(s.faults...)
-}
-
-func (s *settings) fault(option string, value any, reason string) {
-	s.faults = append(s.faults, &handrail.OptionError{Package: "breaker", Option: option, Value: value, Reason: reason})
+	return s.Err()
 }
 
 // check finds the faults that no option has alone.
 func (s *settings) check() {
 	if s.successes >= 1 && s.probes > s.successes {
-		s.fault("WithProbes", s.probes, fmt.Sprintf("must not be above the %d successes that close the circuit: more are never used", s.successes))
+		s.Fault("WithProbes", s.probes, fmt.Sprintf("must not be above the %d successes that close the circuit: more are never used", s.successes))
 	}
 	if s.consecutive == 0 && s.share == 0 && (s.slowCall == 0 || s.slowShare == 0) {
-		s.fault("WithConsecutiveFailures", 0, "with no failure rate and no share of slow calls either, nothing can open the circuit")
+		s.Fault("WithConsecutiveFailures", 0, "with no failure rate and no share of slow calls either, nothing can open the circuit")
 	}
 	if s.fallback != nil && s.reject != nil {
-		s.fault("WithFallback", "WithRejectionHandler", "only one of the two can answer")
+		s.Fault("WithFallback", "WithRejectionHandler", "only one of the two can answer")
 	}
 	if s.growth == 1 {
 		s.maxOpenFor = s.openFor
 	} else if s.maxOpenFor < s.openFor {
-		s.fault("WithGrowth", s.maxOpenFor, fmt.Sprintf("must not be below the open time of %v", s.openFor))
+		s.Fault("WithGrowth", s.maxOpenFor, fmt.Sprintf("must not be below the open time of %v", s.openFor))
 	}
 }
 
 // longestOpen is for how long a circuit can be open at most.
 func (s *settings) longestOpen() time.Duration { return max(s.maxOpenFor, s.upstream) }
-
-// within reports a fault unless lo <= v <= hi; NaN is a fault.
-func (s *settings) within(option string, v, lo, hi float64) {
-	if !(v >= lo && v <= hi) {
-		s.fault(option, v, fmt.Sprintf("must be between %v and %v", lo, hi))
-	}
-}
-
-func (s *settings) lasting(option string, d, lo, hi time.Duration) {
-	if d < lo || d > hi {
-		s.fault(option, d, fmt.Sprintf("must be between %v and %v", lo, hi))
-	}
-}
 
 // Basic has one circuit for all requests, with the usual thresholds: it opens
 // after 5 failures in a row, or where half of at least 10 requests within 10 s
@@ -143,9 +120,7 @@ func Basic() Option {
 // choose the key.
 func PerTenant(key handrail.KeyFunc) Option {
 	return func(s *settings) {
-		if key == nil {
-			s.fault("PerTenant", nil, "needs a function")
-		}
+		s.Func("PerTenant", key != nil)
 		s.key = key
 	}
 }
@@ -185,59 +160,59 @@ type Settings struct {
 func Advanced(a Settings) Option {
 	return func(s *settings) {
 		if a.ConsecutiveFailures != 0 {
-			s.within("Advanced.ConsecutiveFailures", float64(a.ConsecutiveFailures), 1, 1e6)
+			s.Within("Advanced.ConsecutiveFailures", float64(a.ConsecutiveFailures), 1, 1e6)
 			s.consecutive = a.ConsecutiveFailures
 		}
 		if a.FailureRate != 0 {
-			s.within("Advanced.FailureRate", a.FailureRate, math.SmallestNonzeroFloat64, 1)
+			s.Within("Advanced.FailureRate", a.FailureRate, math.SmallestNonzeroFloat64, 1)
 			s.share = a.FailureRate
 		}
 		if a.MinRequests != 0 {
-			s.within("Advanced.MinRequests", float64(a.MinRequests), 1, 1e6)
+			s.Within("Advanced.MinRequests", float64(a.MinRequests), 1, 1e6)
 			s.least = a.MinRequests
 		}
 		if a.Window != 0 {
-			s.lasting("Advanced.Window", a.Window, 10*time.Millisecond, longest)
+			s.Lasting("Advanced.Window", a.Window, 10*time.Millisecond, longest)
 			s.window = a.Window
 		}
 		if a.Buckets != 0 {
-			s.within("Advanced.Buckets", float64(a.Buckets), 2, 100)
+			s.Within("Advanced.Buckets", float64(a.Buckets), 2, 100)
 			s.buckets = a.Buckets
 		}
 		if a.SlowCall != 0 {
-			s.lasting("Advanced.SlowCall", a.SlowCall, 1, longest)
+			s.Lasting("Advanced.SlowCall", a.SlowCall, 1, longest)
 			s.slowCall = a.SlowCall
 		}
 		if a.SlowShare != 0 {
-			s.within("Advanced.SlowShare", a.SlowShare, 0, 1)
+			s.Within("Advanced.SlowShare", a.SlowShare, 0, 1)
 			s.slowShare = a.SlowShare
 		}
 		if a.OpenFor != 0 {
-			s.lasting("Advanced.OpenFor", a.OpenFor, time.Millisecond, longest)
+			s.Lasting("Advanced.OpenFor", a.OpenFor, time.Millisecond, longest)
 			s.openFor = a.OpenFor
 		}
 		if a.Growth != 0 {
-			s.within("Advanced.Growth", a.Growth, 1, 100)
+			s.Within("Advanced.Growth", a.Growth, 1, 100)
 			s.growth = a.Growth
 		}
 		if a.MaxOpenFor != 0 {
-			s.lasting("Advanced.MaxOpenFor", a.MaxOpenFor, time.Millisecond, longest)
+			s.Lasting("Advanced.MaxOpenFor", a.MaxOpenFor, time.Millisecond, longest)
 			s.maxOpenFor = a.MaxOpenFor
 		}
 		if a.Successes != 0 {
-			s.within("Advanced.Successes", float64(a.Successes), 1, 1e6)
+			s.Within("Advanced.Successes", float64(a.Successes), 1, 1e6)
 			s.successes = a.Successes
 		}
 		if a.Probes != 0 {
-			s.within("Advanced.Probes", float64(a.Probes), 1, 1e6)
+			s.Within("Advanced.Probes", float64(a.Probes), 1, 1e6)
 			s.probes = a.Probes
 		}
 		if a.ProbeTimeout != 0 {
-			s.lasting("Advanced.ProbeTimeout", a.ProbeTimeout, time.Millisecond, longest)
+			s.Lasting("Advanced.ProbeTimeout", a.ProbeTimeout, time.Millisecond, longest)
 			s.probeTimeout = a.ProbeTimeout
 		}
 		if a.Ramp != 0 {
-			s.lasting("Advanced.Ramp", a.Ramp, 0, longest)
+			s.Lasting("Advanced.Ramp", a.Ramp, 0, longest)
 			s.ramp = a.Ramp
 		}
 	}
@@ -247,9 +222,7 @@ func Advanced(a Settings) Option {
 // most 64 bytes; empty without this option.
 func WithName(name string) Option {
 	return func(s *settings) {
-		if len(name) > 64 {
-			s.fault("WithName", name, "must not be longer than 64 bytes")
-		}
+		s.Name("WithName", name)
 		s.name = name
 	}
 }
@@ -259,9 +232,7 @@ func WithName(name string) Option {
 // for all that is served, and for a [Breaker.Transport] one for each host.
 func WithKey(key handrail.KeyFunc) Option {
 	return func(s *settings) {
-		if key == nil {
-			s.fault("WithKey", nil, "needs a function")
-		}
+		s.Func("WithKey", key != nil)
 		s.key = key
 	}
 }
@@ -272,7 +243,7 @@ func WithKey(key handrail.KeyFunc) Option {
 // with them, and while none of those is found newcomers share one circuit.
 func WithMaxKeys(n int) Option {
 	return func(s *settings) {
-		s.within("WithMaxKeys", float64(n), 1, 1e6)
+		s.Within("WithMaxKeys", float64(n), 1, 1e6)
 		s.maxKeys = n
 	}
 }
@@ -282,9 +253,7 @@ func WithMaxKeys(n int) Option {
 // not by anything a client can claim.
 func WithExempt(exempt func(*http.Request) bool) Option {
 	return func(s *settings) {
-		if exempt == nil {
-			s.fault("WithExempt", nil, "needs a function")
-		}
+		s.Func("WithExempt", exempt != nil)
 		s.exempt = exempt
 	}
 }
@@ -294,7 +263,7 @@ func WithExempt(exempt func(*http.Request) bool) Option {
 func WithMode(m Mode) Option {
 	return func(s *settings) {
 		if m >= modes {
-			s.fault("WithMode", uint8(m), "is none of the modes")
+			s.Fault("WithMode", uint8(m), "is none of the modes")
 		}
 		s.mode = m
 	}
@@ -304,7 +273,7 @@ func WithMode(m Mode) Option {
 // long that takes, up to 1,000,000; 5 without this option, and 0 for never.
 func WithConsecutiveFailures(n int) Option {
 	return func(s *settings) {
-		s.within("WithConsecutiveFailures", float64(n), 0, 1e6)
+		s.Within("WithConsecutiveFailures", float64(n), 0, 1e6)
 		s.consecutive = n
 	}
 }
@@ -316,10 +285,10 @@ func WithConsecutiveFailures(n int) Option {
 // is for never. What is excluded is not among the results.
 func WithFailureRate(share float64, least int, window time.Duration, buckets int) Option {
 	return func(s *settings) {
-		s.within("WithFailureRate.share", share, 0, 1)
-		s.within("WithFailureRate.least", float64(least), 1, 1e6)
-		s.lasting("WithFailureRate.window", window, 10*time.Millisecond, longest)
-		s.within("WithFailureRate.buckets", float64(buckets), 2, 100)
+		s.Within("WithFailureRate.share", share, 0, 1)
+		s.Within("WithFailureRate.least", float64(least), 1, 1e6)
+		s.Lasting("WithFailureRate.window", window, 10*time.Millisecond, longest)
+		s.Within("WithFailureRate.buckets", float64(buckets), 2, 100)
 		s.share, s.least, s.window, s.buckets = share, least, window, buckets
 	}
 }
@@ -331,8 +300,8 @@ func WithFailureRate(share float64, least int, window time.Duration, buckets int
 // failure. Long-lived exchanges are never slow. Without this option nothing is.
 func WithSlowCall(d time.Duration, share float64) Option {
 	return func(s *settings) {
-		s.lasting("WithSlowCall", d, 1, longest)
-		s.within("WithSlowCall.share", share, 0, 1)
+		s.Lasting("WithSlowCall", d, 1, longest)
+		s.Within("WithSlowCall.share", share, 0, 1)
 		s.slowCall, s.slowShare = d, share
 	}
 }
@@ -343,9 +312,7 @@ func WithSlowCall(d time.Duration, share float64) Option {
 // and the usual verdict holds.
 func WithClassifier(classify func(Result) Verdict) Option {
 	return func(s *settings) {
-		if classify == nil {
-			s.fault("WithClassifier", nil, "needs a function")
-		}
+		s.Func("WithClassifier", classify != nil)
 		s.classifier = classify
 	}
 }
@@ -354,7 +321,7 @@ func WithClassifier(classify func(Result) Verdict) Option {
 // this option.
 func WithOpenFor(d time.Duration) Option {
 	return func(s *settings) {
-		s.lasting("WithOpenFor", d, time.Millisecond, longest)
+		s.Lasting("WithOpenFor", d, time.Millisecond, longest)
 		s.openFor = d
 	}
 }
@@ -365,8 +332,8 @@ func WithOpenFor(d time.Duration) Option {
 // with factor 1, every open time is the same.
 func WithGrowth(factor float64, most time.Duration) Option {
 	return func(s *settings) {
-		s.within("WithGrowth.factor", factor, 1, 100)
-		s.lasting("WithGrowth", most, time.Millisecond, longest)
+		s.Within("WithGrowth.factor", factor, 1, 100)
+		s.Lasting("WithGrowth", most, time.Millisecond, longest)
 		s.growth, s.maxOpenFor = factor, most
 	}
 }
@@ -378,7 +345,7 @@ func WithGrowth(factor float64, most time.Duration) Option {
 // nothing. Without this option none is read.
 func WithRetryAfter(most time.Duration) Option {
 	return func(s *settings) {
-		s.lasting("WithRetryAfter", most, leastUpstream, longest)
+		s.Lasting("WithRetryAfter", most, leastUpstream, longest)
 		s.upstream = most
 	}
 }
@@ -387,7 +354,7 @@ func WithRetryAfter(most time.Duration) Option {
 // close, 1 to 1,000,000; 3 without this option.
 func WithSuccesses(n int) Option {
 	return func(s *settings) {
-		s.within("WithSuccesses", float64(n), 1, 1e6)
+		s.Within("WithSuccesses", float64(n), 1, 1e6)
 		s.successes = n
 	}
 }
@@ -396,7 +363,7 @@ func WithSuccesses(n int) Option {
 // successes that close the circuit; 1 without this option.
 func WithProbes(n int) Option {
 	return func(s *settings) {
-		s.within("WithProbes", float64(n), 1, 1e6)
+		s.Within("WithProbes", float64(n), 1, 1e6)
 		s.probes = n
 	}
 }
@@ -407,7 +374,7 @@ func WithProbes(n int) Option {
 // the slowest request that is still fine.
 func WithProbeTimeout(d time.Duration) Option {
 	return func(s *settings) {
-		s.lasting("WithProbeTimeout", d, time.Millisecond, longest)
+		s.Lasting("WithProbeTimeout", d, time.Millisecond, longest)
 		s.probeTimeout = d
 	}
 }
@@ -417,7 +384,7 @@ func WithProbeTimeout(d time.Duration) Option {
 // first request always. Without this option, or with 0, it takes all at once.
 func WithRamp(d time.Duration) Option {
 	return func(s *settings) {
-		s.lasting("WithRamp", d, 0, longest)
+		s.Lasting("WithRamp", d, 0, longest)
 		s.ramp = d
 	}
 }
@@ -426,10 +393,7 @@ func WithRamp(d time.Duration) Option {
 // clients repeat at once; 503 without this option.
 func WithStatus(status int) Option {
 	return func(s *settings) {
-		if !refuse.ValidStatus(status) || status == http.StatusRequestTimeout {
-			s.fault("WithStatus", status, "must be between 400 and 599 and not 408")
-			return
-		}
+		s.RefusalStatus("WithStatus", status)
 		s.status = status
 	}
 }
@@ -438,9 +402,7 @@ func WithStatus(status int) Option {
 // bytes.
 func WithMessage(message string) Option {
 	return func(s *settings) {
-		if len(message) > 1024 {
-			s.fault("WithMessage", len(message), "must not be longer than 1024 bytes")
-		}
+		s.Message("WithMessage", message)
 		s.message = message
 	}
 }
@@ -448,9 +410,7 @@ func WithMessage(message string) Option {
 // WithRejectionHandler refuses requests in your own way.
 func WithRejectionHandler(reject handrail.RejectionHandler) Option {
 	return func(s *settings) {
-		if reject == nil {
-			s.fault("WithRejectionHandler", nil, "needs a function")
-		}
+		s.Func("WithRejectionHandler", reject != nil)
 		s.reject = reject
 	}
 }
@@ -461,9 +421,7 @@ func WithRejectionHandler(reject handrail.RejectionHandler) Option {
 // [Breaker.Transport] has no use for it.
 func WithFallback(fallback http.Handler) Option {
 	return func(s *settings) {
-		if fallback == nil {
-			s.fault("WithFallback", nil, "needs a handler")
-		}
+		s.Given("WithFallback", fallback != nil, "a handler")
 		s.fallback = fallback
 	}
 }
@@ -489,10 +447,8 @@ type Event struct {
 // new circuit may come before the last one of the old.
 func OnStateChange(callback func(Event)) Option {
 	return func(s *settings) {
-		if callback == nil {
-			s.fault("OnStateChange", nil, "needs a function")
-			return
+		if s.Func("OnStateChange", callback != nil) {
+			s.onStateChange = notify.New(callback)
 		}
-		s.onStateChange = notify.New(callback)
 	}
 }

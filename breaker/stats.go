@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/metric"
 )
 
 // tally counts for all circuits together, also those that were forgotten.
@@ -163,15 +164,7 @@ func refused(by *[reasons]atomic.Uint64) (total uint64, why map[Reason]uint64) {
 // how many there are in each state: keys come from outside, and are no labels.
 func (b *Breaker) Collect(emit func(handrail.Metric)) {
 	s := b.Stats()
-	name := handrail.Label{Name: "name", Value: s.Name}
-	gauge := func(metric, help string, value float64, labels ...handrail.Label) {
-		emit(handrail.Metric{Name: "handrail_breaker_" + metric, Help: help, Kind: handrail.Gauge,
-			Labels: append([]handrail.Label{name}, labels...), Value: value})
-	}
-	counter := func(metric, help string, value uint64, labels ...handrail.Label) {
-		emit(handrail.Metric{Name: "handrail_breaker_" + metric + "_total", Help: help, Kind: handrail.Counter,
-			Labels: append([]handrail.Label{name}, labels...), Value: float64(value)})
-	}
+	m := metric.New("handrail_breaker_", s.Name, emit)
 	var in [states]int
 	probes := 0
 	for _, c := range s.Circuits {
@@ -179,31 +172,27 @@ func (b *Breaker) Collect(emit func(handrail.Metric)) {
 		probes += c.Probes
 	}
 	for state, n := range in {
-		gauge("circuits", "Circuits by state.", float64(n), handrail.Label{Name: "state", Value: State(state).String()})
+		m.Gauge("circuits", "Circuits by state.", float64(n), handrail.Label{Name: "state", Value: State(state).String()})
 	}
 	for mode := range Mode(modes) {
-		on := 0.0
-		if mode == s.Mode {
-			on = 1
-		}
-		gauge("mode", "1 for the mode that holds, 0 for the others.", on, handrail.Label{Name: "mode", Value: mode.String()})
+		m.Flag("mode", "1 for the mode that holds, 0 for the others.", mode == s.Mode, handrail.Label{Name: "mode", Value: mode.String()})
 	}
-	gauge("probes", "Probes under way.", float64(probes))
+	m.Gauge("probes", "Probes under way.", float64(probes))
 	for v, n := range [verdicts]uint64{s.Successes, s.Failures, s.Excluded} {
-		counter("results", "Results by what they mean.", n, handrail.Label{Name: "verdict", Value: Verdict(v).String()})
+		m.Counter("results", "Results by what they mean.", n, handrail.Label{Name: "verdict", Value: Verdict(v).String()})
 	}
-	counter("late_results", "Results that came from an earlier state and changed nothing.", s.Late)
+	m.Counter("late_results", "Results that came from an earlier state and changed nothing.", s.Late)
 	for why := admitted + 1; why < reasons; why++ {
-		counter("refused_requests", "Requests refused, or in the shadow what would have been.", s.Reasons[why],
+		m.Counter("refused_requests", "Requests refused, or in the shadow what would have been.", s.Reasons[why],
 			handrail.Label{Name: "reason", Value: why.String()})
 	}
-	counter("spared_requests", "Requests let through in the shadow that would have been refused.", s.Spared)
-	counter("fallbacks", "Requests served by the fallback handler.", s.Fallbacks)
-	counter("opened", "Transitions to open.", s.Opened)
-	counter("hung_probes", "Probes that took longer than the probe timeout.", s.HungProbes)
-	counter("evicted_keys", "Keys forgotten to make room.", s.EvictedKeys)
-	counter("forgotten_open", "Circuits forgotten that were not closed, long after their open time.", s.ForgottenOpen)
-	counter("shared_keys", "Requests that had to share a circuit because there was no room.", s.SharedKeys)
-	counter("classifier_panics", "Calls of a classifier that did not return.", s.ClassifierPanics)
-	counter("dropped_events", "Events not handed to a callback that blocked.", s.DroppedEvents)
+	m.Counter("spared_requests", "Requests let through in the shadow that would have been refused.", s.Spared)
+	m.Counter("fallbacks", "Requests served by the fallback handler.", s.Fallbacks)
+	m.Counter("opened", "Transitions to open.", s.Opened)
+	m.Counter("hung_probes", "Probes that took longer than the probe timeout.", s.HungProbes)
+	m.Counter("evicted_keys", "Keys forgotten to make room.", s.EvictedKeys)
+	m.Counter("forgotten_open", "Circuits forgotten that were not closed, long after their open time.", s.ForgottenOpen)
+	m.Counter("shared_keys", "Requests that had to share a circuit because there was no room.", s.SharedKeys)
+	m.Counter("classifier_panics", "Calls of a classifier that did not return.", s.ClassifierPanics)
+	m.Counter("dropped_events", "Events not handed to a callback that blocked.", s.DroppedEvents)
 }

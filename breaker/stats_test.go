@@ -10,6 +10,8 @@ import (
 
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/breaker"
+	"github.com/handrail-go/handrail/internal/golden"
+	"github.com/handrail-go/handrail/internal/race"
 )
 
 func TestEveryFigureIsMovedByWhatItCounts(t *testing.T) {
@@ -73,6 +75,7 @@ func TestMetricsTellWhatTheStatisticsTell(t *testing.T) {
 		d := drive(b)
 		d.do(fine, "X-Tenant", "globex")
 		d.trip(6, "X-Tenant", "acme")
+		golden.Metrics(t, "testdata/metrics.golden", b)
 		got := map[string]float64{}
 		help := map[string]string{}
 		b.Collect(func(m handrail.Metric) {
@@ -135,7 +138,7 @@ func TestSixtyFourGoroutinesShareOneBreaker(t *testing.T) {
 	for g := range 64 {
 		all.Go(func() {
 			d := drive(b)
-			for i := range either(300, 60) {
+			for i := range race.Either(300, 60) {
 				if d.do(ending((g+i*7)%int(endings)), "X-Tenant", fmt.Sprint((g+i)%6)) {
 					let[g]++
 				}

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/handrail-go/handrail/internal/httpwrap"
+	"github.com/handrail-go/handrail/internal/roundtrip"
 )
 
 // Transport returns a client's side of the policy: a [http.RoundTripper] that
@@ -33,39 +33,17 @@ import (
 // Neither the request nor a response of status 101 is changed. An exempt
 // request is handed to base as it is.
 func (b *Breaker) Transport(base http.RoundTripper) http.RoundTripper {
-	if base == nil {
-		base = http.DefaultTransport
-	}
-	return &transport{b, base}
+	return &transport{roundtrip.Over(base), b}
 }
 
 // ByTarget is the host and port that a request is sent to, in lower case and
 // without the default port of its scheme. It is for clients: requests that are
 // served have none.
-func ByTarget(r *http.Request) string {
-	if r.URL == nil {
-		return ""
-	}
-	host := r.URL.Host
-	switch {
-	case strings.EqualFold(r.URL.Scheme, "https"):
-		host = strings.TrimSuffix(host, ":443")
-	case strings.EqualFold(r.URL.Scheme, "http"):
-		host = strings.TrimSuffix(host, ":80")
-	}
-	return strings.ToLower(cut(host))
-}
+func ByTarget(r *http.Request) string { return cut(roundtrip.Target(r)) }
 
 type transport struct {
-	b    *Breaker
-	base http.RoundTripper
-}
-
-// CloseIdleConnections is what [http.Client.CloseIdleConnections] looks for.
-func (p *transport) CloseIdleConnections() {
-	if c, ok := p.base.(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
-	}
+	roundtrip.Base
+	b *Breaker
 }
 
 func (p *transport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -78,7 +56,7 @@ func (p *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}()
 	if b.set.exempt != nil && b.set.exempt(r) {
 		sent = true
-		return p.base.RoundTrip(r)
+		return p.Base.RoundTrip(r)
 	}
 	of := b.set.key
 	if of == nil {
@@ -88,7 +66,7 @@ func (p *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	mode := b.modeOf(key)
 	if mode == Disabled {
 		sent = true
-		return p.base.RoundTrip(r)
+		return p.Base.RoundTrip(r)
 	}
 	c, ref := b.circuit(key, true)
 	t, why, retry := c.admit(mode)
@@ -98,7 +76,7 @@ func (p *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	x := new(exchange) // not pooled: a body may be closed at any time
 	b.begin(x, t, c, ref, r)
-	return x.send(p.base, &sent)
+	return x.send(p.RoundTripper, &sent)
 }
 
 // send does the round trip. It sets *sent unless base panics, and so may have

@@ -6,10 +6,11 @@ import (
 
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/bulkhead"
+	"github.com/handrail-go/handrail/internal/race"
 )
 
 func TestTheWayInAllocatesNothing(t *testing.T) {
-	if bulkhead.RaceEnabled {
+	if race.Enabled {
 		t.Skip("allocations are different under the race detector")
 	}
 	tenant := bulkhead.PerTenant(byTenant, 10)
@@ -30,7 +31,7 @@ func TestTheWayInAllocatesNothing(t *testing.T) {
 }
 
 func TestARejectionAllocatesNothing(t *testing.T) {
-	if bulkhead.RaceEnabled {
+	if race.Enabled {
 		t.Skip("allocations are different under the race detector")
 	}
 	for name, opts := range map[string][]bulkhead.Option{

@@ -82,8 +82,8 @@ func (b *Bulkhead) Update(opts ...Option) error {
 		return err
 	}
 	if set.maxKeys != old.maxKeys {
-		set.fault("WithMaxKeys", set.maxKeys, "cannot be changed while serving")
-		return set.err()
+		set.Fault("WithMaxKeys", set.maxKeys, "cannot be changed while serving")
+		return set.Err()
 	}
 	b.use(set)
 	return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/bulkhead"
 	"github.com/handrail-go/handrail/internal/keyed"
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/timeout"
 )
 
@@ -71,7 +72,7 @@ func TestZeroIsNobodyAndUnlimitedIsEverybody(t *testing.T) {
 		} {
 			s := open(t, tc.opts...)
 			began := time.Now()
-			for range bulkhead.Either(1500, 300) {
+			for range race.Either(1500, 300) {
 				if v := s.send(name); v.state() != tc.want {
 					t.Fatalf("%s: %s, want %s", name, v.state(), tc.want)
 				}
@@ -128,7 +129,7 @@ func TestASaturatedTenantWithTenThousandWaitersKeepsNobodyOut(t *testing.T) {
 		for range 10 {
 			s.expect(s.send("noisy", "T", "noisy"), "inside")
 		}
-		many := bulkhead.Either(10_000, 2_000)
+		many := race.Either(10_000, 2_000)
 		for range many {
 			s.send("noisy, waiting", "T", "noisy", "X-Priority", "critical")
 		}
@@ -283,7 +284,7 @@ func TestAClientThatLeftIsNoRejection(t *testing.T) {
 
 func TestASlotGrantedToWhoHasJustLeftGoesToTheNext(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		for range bulkhead.Either(200, 30) {
+		for range race.Either(200, 30) {
 			s := open(t, bulkhead.Basic(1))
 			first, second, third := s.send("first"), s.send("second"), s.send("third")
 			second.cancel()
@@ -559,7 +560,7 @@ func TestAWrongUpdateChangesNothing(t *testing.T) {
 }
 
 func TestAMillionTenantsStayWithinTheBound(t *testing.T) {
-	n := bulkhead.Either(1_000_000, 15_000)
+	n := race.Either(1_000_000, 15_000)
 	held := make(chan struct{})
 	inside := make(chan struct{})
 	b := made(t, bulkhead.PerTenant(byTenant, 1), bulkhead.WithMaxWait(0))

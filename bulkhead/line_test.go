@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/handrail-go/handrail/internal/race"
 )
 
 // Whatever is done to the queue must not become slow because it is long.
@@ -59,7 +61,7 @@ func TestALongQueueCostsLittleMoreThanAShortOne(t *testing.T) {
 		}
 		return best
 	}
-	short, long := cost(10), cost(Either(200_000, 5_000))
+	short, long := cost(10), cost(race.Either(200_000, 5_000))
 	if long > 10*short {
 		t.Errorf("%v with a long queue, %v with a short one", long, short)
 	}

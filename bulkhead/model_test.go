@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/race"
 )
 
 // The model keeps all requests in one slice and looks at all of them for every
@@ -527,7 +528,7 @@ func (run *modelRun) drain() {
 
 func TestItAgreesWithAPlainModel(t *testing.T) {
 	const batch = 500
-	sequences := Either(10_000, 500)
+	sequences := race.Either(10_000, 500)
 	var seen [6]int
 	for from := 0; from < sequences; from += batch {
 		synctest.Test(t, func(t *testing.T) {

@@ -1,7 +1,6 @@
 package bulkhead
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -10,7 +9,7 @@ import (
 
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/internal/notify"
-	"github.com/handrail-go/handrail/internal/refuse"
+	"github.com/handrail-go/handrail/internal/option"
 )
 
 // Option changes one setting of a [Bulkhead]. A later option wins.
@@ -25,6 +24,8 @@ const most = 1_000_000
 // settings are all that options can say. They are immutable once a Bulkhead
 // uses them; Update makes a copy.
 type settings struct {
+	option.Faults
+
 	name string
 
 	limit int
@@ -56,14 +57,13 @@ type settings struct {
 
 	// A queue and not the callback, so that it lives as long as that.
 	onReject *notify.Queue[Event]
-
-	faults []error
 }
 
 const halfOfQueue = -1
 
 func defaults() settings {
 	return settings{
+		Faults:         option.Faults{Package: "bulkhead"},
 		limit:          100,
 		tenantLimit:    10,
 		operationLimit: 20,
@@ -80,39 +80,26 @@ func defaults() settings {
 }
 
 func (s *settings) apply(opts []Option) error {
-	s.faults = nil
-	for i, o := range opts {
-		if o == nil {
-			s.fault("Option", i, "is nil")
-			continue
-		}
-		o(s)
-	}
+	option.Apply(&s.Faults, s, opts)
 	s.check()
-	return s.err()
-}
-
-func (s *settings) err() error { return errors.Join(s.faults...) }
-
-func (s *settings) fault(option string, value any, reason string) {
-	s.faults = append(s.faults, &handrail.OptionError{Package: "bulkhead", Option: option, Value: value, Reason: reason})
+	return s.Err()
 }
 
 // check finds the faults that no option has alone.
 func (s *settings) check() {
 	if s.tenant == nil {
 		if len(s.tenantLimits) > 0 {
-			s.fault("WithTenantLimits", len(s.tenantLimits), "needs WithTenant to tell tenants apart")
+			s.Fault("WithTenantLimits", len(s.tenantLimits), "needs WithTenant to tell tenants apart")
 		}
 		if len(s.guarantees) > 0 {
-			s.fault("WithGuarantees", len(s.guarantees), "needs WithTenant to tell tenants apart")
+			s.Fault("WithGuarantees", len(s.guarantees), "needs WithTenant to tell tenants apart")
 		}
 	}
 	if len(s.guarantees) == 0 {
 		return
 	}
 	if s.maxWait == 0 {
-		s.fault("WithGuarantees", len(s.guarantees), "needs WithMaxWait above 0: slots that are lent come back one by one")
+		s.Fault("WithGuarantees", len(s.guarantees), "needs WithMaxWait above 0: slots that are lent come back one by one")
 	}
 	sum := 0
 	for _, key := range slices.Sorted(maps.Keys(s.guarantees)) {
@@ -123,29 +110,17 @@ func (s *settings) check() {
 			limit = s.tenantLimit
 		}
 		if limit != Unlimited && n > limit {
-			s.fault(fmt.Sprintf("WithGuarantees[%q]", key), n, fmt.Sprintf("must not be above the tenant's limit, %d", limit))
+			s.Fault(fmt.Sprintf("WithGuarantees[%q]", key), n, fmt.Sprintf("must not be above the tenant's limit, %d", limit))
 		}
 	}
 	if s.limit != Unlimited && sum > s.limit {
-		s.fault("WithGuarantees", sum, fmt.Sprintf("must not be more in sum than the limit, %d", s.limit))
-	}
-}
-
-func (s *settings) within(option string, n, lo, hi int) {
-	if n < lo || n > hi {
-		s.fault(option, n, fmt.Sprintf("must be between %d and %d", lo, hi))
+		s.Fault("WithGuarantees", sum, fmt.Sprintf("must not be more in sum than the limit, %d", s.limit))
 	}
 }
 
 func (s *settings) limited(option string, n int) {
 	if n != Unlimited && (n < 0 || n > most) {
-		s.fault(option, n, fmt.Sprintf("must be between 0 and %d, or Unlimited", most))
-	}
-}
-
-func (s *settings) lasting(option string, d, lo, hi time.Duration) {
-	if d < lo || d > hi {
-		s.fault(option, d, fmt.Sprintf("must be between %v and %v", lo, hi))
+		s.Fault(option, n, fmt.Sprintf("must be between 0 and %d, or Unlimited", most))
 	}
 }
 
@@ -153,19 +128,12 @@ func (s *settings) lasting(option string, d, lo, hi time.Duration) {
 func (s *settings) table(option string, numbers map[string]int, check func(string, int)) map[string]int {
 	for _, key := range slices.Sorted(maps.Keys(numbers)) {
 		if len(key) > handrail.MaxKeyLen {
-			s.fault(option, len(key), fmt.Sprintf("a key must not be longer than %d bytes", handrail.MaxKeyLen))
+			s.Fault(option, len(key), fmt.Sprintf("a key must not be longer than %d bytes", handrail.MaxKeyLen))
 			continue
 		}
 		check(fmt.Sprintf("%s[%q]", option, key), numbers[key])
 	}
 	return maps.Clone(numbers)
-}
-
-// refusal checks the status of a rejection.
-func (s *settings) refusal(option string, status int) {
-	if !refuse.ValidStatus(status) || status == http.StatusRequestTimeout {
-		s.fault(option, status, "must be between 400 and 599 and not 408")
-	}
 }
 
 // rules are the settings that the gate goes by.
@@ -225,9 +193,7 @@ func Basic(limit int) Option {
 // choose the key.
 func PerTenant(key handrail.KeyFunc, limit int) Option {
 	return func(s *settings) {
-		if key == nil {
-			s.fault("PerTenant", nil, "needs a function")
-		}
+		s.Func("PerTenant", key != nil)
 		s.limited("PerTenant", limit)
 		s.tenant, s.tenantLimit = key, limit
 	}
@@ -246,9 +212,7 @@ func PerOperation(limit int) Option {
 // ByPriority has those that wait served by class, the most important first.
 func ByPriority(priority handrail.PriorityFunc) Option {
 	return func(s *settings) {
-		if priority == nil {
-			s.fault("ByPriority", nil, "needs a function")
-		}
+		s.Func("ByPriority", priority != nil)
 		s.priority = priority
 	}
 }
@@ -257,9 +221,7 @@ func ByPriority(priority handrail.PriorityFunc) Option {
 // most 64 bytes; empty without this option.
 func WithName(name string) Option {
 	return func(s *settings) {
-		if len(name) > 64 {
-			s.fault("WithName", name, "must not be longer than 64 bytes")
-		}
+		s.Name("WithName", name)
 		s.name = name
 	}
 }
@@ -278,9 +240,7 @@ func WithLimit(limit int) Option {
 // [handrail.MaxKeyLen] is cut.
 func WithTenant(key handrail.KeyFunc) Option {
 	return func(s *settings) {
-		if key == nil {
-			s.fault("WithTenant", nil, "needs a function")
-		}
+		s.Func("WithTenant", key != nil)
 		s.tenant = key
 	}
 }
@@ -310,7 +270,7 @@ func WithTenantLimits(limits map[string]int) Option {
 // replaces the guarantees of an earlier option.
 func WithGuarantees(slots map[string]int) Option {
 	return func(s *settings) {
-		s.guarantees = s.table("WithGuarantees", slots, func(option string, n int) { s.within(option, n, 0, most) })
+		s.guarantees = s.table("WithGuarantees", slots, func(option string, n int) { s.Count(option, n, 0, most) })
 	}
 }
 
@@ -322,9 +282,7 @@ func WithGuarantees(slots map[string]int) Option {
 // [Bulkhead.Transport] it is the host unless this option says otherwise.
 func WithOperation(key handrail.KeyFunc) Option {
 	return func(s *settings) {
-		if key == nil {
-			s.fault("WithOperation", nil, "needs a function")
-		}
+		s.Func("WithOperation", key != nil)
 		s.byOperation, s.operation = true, key
 	}
 }
@@ -355,7 +313,7 @@ func WithOperationLimits(limits map[string]int) Option {
 // at construction only.
 func WithMaxKeys(n int) Option {
 	return func(s *settings) {
-		s.within("WithMaxKeys", n, 1, most)
+		s.Count("WithMaxKeys", n, 1, most)
 		s.maxKeys = n
 	}
 }
@@ -365,7 +323,7 @@ func WithMaxKeys(n int) Option {
 // as long as was said when they came.
 func WithMaxWait(d time.Duration) Option {
 	return func(s *settings) {
-		s.lasting("WithMaxWait", d, 0, time.Minute)
+		s.Lasting("WithMaxWait", d, 0, time.Minute)
 		s.maxWait = d
 	}
 }
@@ -375,7 +333,7 @@ func WithMaxWait(d time.Duration) Option {
 // which then is refused. 0 means nobody waits but for guaranteed slots.
 func WithMaxQueue(n int) Option {
 	return func(s *settings) {
-		s.within("WithMaxQueue", n, 0, most)
+		s.Count("WithMaxQueue", n, 0, most)
 		s.maxQueue = n
 	}
 }
@@ -385,7 +343,7 @@ func WithMaxQueue(n int) Option {
 // alone.
 func WithTenantQueue(n int) Option {
 	return func(s *settings) {
-		s.within("WithTenantQueue", n, 0, most)
+		s.Count("WithTenantQueue", n, 0, most)
 		s.tenantQueue = n
 	}
 }
@@ -395,9 +353,7 @@ func WithTenantQueue(n int) Option {
 // this option all are Normal.
 func WithPriority(priority handrail.PriorityFunc) Option {
 	return func(s *settings) {
-		if priority == nil {
-			s.fault("WithPriority", nil, "needs a function")
-		}
+		s.Func("WithPriority", priority != nil)
 		s.priority = priority
 	}
 }
@@ -405,13 +361,11 @@ func WithPriority(priority handrail.PriorityFunc) Option {
 // WithPriorityHeader trusts a request header to name the class: critical,
 // high, normal, low or background in any letter case; anything else is Normal.
 // Whoever can set it can jump the queue, so use it only where your gateway
-// removes it from outside requests or where all callers are your own.
+// removes it from outside requests or where all callers are your own. Its name
+// must be a token (RFC 9110, section 5.6.2).
 func WithPriorityHeader(header string) Option {
 	return func(s *settings) {
-		if header == "" {
-			s.fault("WithPriorityHeader", nil, "needs a header's name")
-		}
-		s.priority = handrail.PriorityFromHeader(header)
+		s.priority = handrail.PriorityFromHeader(s.Header("WithPriorityHeader", header))
 	}
 }
 
@@ -423,7 +377,7 @@ func WithPriorityHeader(header string) Option {
 // intervals must be shorter than WithMaxWait.
 func WithAgeing(interval time.Duration) Option {
 	return func(s *settings) {
-		s.lasting("WithAgeing", interval, 0, time.Minute)
+		s.Lasting("WithAgeing", interval, 0, time.Minute)
 		s.ageing = interval
 	}
 }
@@ -433,9 +387,7 @@ func WithAgeing(interval time.Duration) Option {
 // Choose them by route, not by anything a client can claim.
 func WithExempt(exempt func(*http.Request) bool) Option {
 	return func(s *settings) {
-		if exempt == nil {
-			s.fault("WithExempt", nil, "needs a function")
-		}
+		s.Func("WithExempt", exempt != nil)
 		s.exempt = exempt
 	}
 }
@@ -444,7 +396,7 @@ func WithExempt(exempt func(*http.Request) bool) Option {
 // clients repeat at once; 503 without this option.
 func WithStatus(status int) Option {
 	return func(s *settings) {
-		s.refusal("WithStatus", status)
+		s.RefusalStatus("WithStatus", status)
 		s.status = status
 	}
 }
@@ -454,7 +406,7 @@ func WithStatus(status int) Option {
 // 6585, section 4).
 func WithTenantStatus(status int) Option {
 	return func(s *settings) {
-		s.refusal("WithTenantStatus", status)
+		s.RefusalStatus("WithTenantStatus", status)
 		s.tenantStatus = status
 	}
 }
@@ -463,9 +415,7 @@ func WithTenantStatus(status int) Option {
 // bytes.
 func WithMessage(message string) Option {
 	return func(s *settings) {
-		if len(message) > 1024 {
-			s.fault("WithMessage", len(message), "must not be longer than 1024 bytes")
-		}
+		s.Message("WithMessage", message)
 		s.message = message
 	}
 }
@@ -474,7 +424,7 @@ func WithMessage(message string) Option {
 // without this option.
 func WithMaxRetryAfter(d time.Duration) Option {
 	return func(s *settings) {
-		s.lasting("WithMaxRetryAfter", d, time.Second, 24*time.Hour)
+		s.Lasting("WithMaxRetryAfter", d, time.Second, 24*time.Hour)
 		s.maxRetryAfter = d
 	}
 }
@@ -482,9 +432,7 @@ func WithMaxRetryAfter(d time.Duration) Option {
 // WithRejectionHandler answers refused requests in your own way.
 func WithRejectionHandler(reject handrail.RejectionHandler) Option {
 	return func(s *settings) {
-		if reject == nil {
-			s.fault("WithRejectionHandler", nil, "needs a function")
-		}
+		s.Func("WithRejectionHandler", reject != nil)
 		s.reject = reject
 	}
 }
@@ -514,10 +462,8 @@ type Event struct {
 // Stats.
 func OnReject(callback func(Event)) Option {
 	return func(s *settings) {
-		if callback == nil {
-			s.fault("OnReject", nil, "needs a function")
-			return
+		if s.Func("OnReject", callback != nil) {
+			s.onReject = notify.New(callback)
 		}
-		s.onReject = notify.New(callback)
 	}
 }

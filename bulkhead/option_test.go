@@ -51,6 +51,7 @@ func TestEveryWrongOptionIsRefusedAndNamed(t *testing.T) {
 		wrong("WithTenantQueue", "1000001", bulkhead.WithTenantQueue(1_000_001)),
 		wrong("WithPriority", "<nil>", bulkhead.WithPriority(nil)),
 		wrong("WithPriorityHeader", "<nil>", bulkhead.WithPriorityHeader("")),
+		wrong("WithPriorityHeader", "X/Priority", bulkhead.WithPriorityHeader("X/Priority")),
 		wrong("WithAgeing", "-1ns", bulkhead.WithAgeing(-1)),
 		wrong("WithAgeing", "2m0s", bulkhead.WithAgeing(2*time.Minute)),
 		wrong("WithExempt", "<nil>", bulkhead.WithExempt(nil)),

@@ -15,6 +15,7 @@ import (
 
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/internal/leaktest"
+	"github.com/handrail-go/handrail/internal/race"
 )
 
 // discard is a writer that only keeps the status.
@@ -49,7 +50,7 @@ func empty(t *testing.T, b *Bulkhead) {
 // runtime.Goexit.
 func TestAMillionRacesLoseNoSlot(t *testing.T) {
 	const workers = 64
-	total := Either(1_000_000, 12_000)
+	total := race.Either(1_000_000, 12_000)
 	for name, opts := range map[string][]Option{
 		"one limit": {Basic(5)},
 		"tenants and operations": {
@@ -196,7 +197,7 @@ func TestClientsThatCloseFromEverywhereLoseNoSlot(t *testing.T) {
 	var group sync.WaitGroup
 	for range 64 {
 		group.Go(func() {
-			for range Either(1000, 100) {
+			for range race.Either(1000, 100) {
 				func() {
 					defer func() { recover() }()
 					r, _ := http.NewRequest("GET", "http://"+strconv.Itoa(rand.IntN(5))+".test/", nil)
@@ -233,7 +234,7 @@ func TestSixtyFourGoroutinesShareOneBulkhead(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 64 {
 		group.Go(func() {
-			for n := range Either(500, 100) {
+			for n := range race.Either(500, 100) {
 				switch {
 				case i == 0:
 					b.Update(WithTenantLimit(n%4), WithMaxQueue(n%100), WithName(strconv.Itoa(n)))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/internal/keyed"
+	"github.com/handrail-go/handrail/internal/metric"
 )
 
 // TopKeys is how many tenants and operations [Stats] tells apart at most.
@@ -163,31 +164,22 @@ func busiest(g *gate, all []*account, limit func(*account) int) []KeyStats {
 // no labels: they may come from outside.
 func (b *Bulkhead) Collect(emit func(handrail.Metric)) {
 	s := b.Stats()
-	name := handrail.Label{Name: "name", Value: s.Name}
-	gauge := func(metric, help string, value float64, labels ...handrail.Label) {
-		emit(handrail.Metric{Name: "handrail_bulkhead_" + metric, Help: help, Kind: handrail.Gauge,
-			Labels: append([]handrail.Label{name}, labels...), Value: value})
-	}
-	counter := func(metric, help string, value uint64, labels ...handrail.Label) {
-		emit(handrail.Metric{Name: "handrail_bulkhead_" + metric + "_total", Help: help, Kind: handrail.Counter,
-			Labels: append([]handrail.Label{name}, labels...), Value: float64(value)})
-	}
-	gauge("in_use_slots", "Slots taken.", float64(s.InUse))
-	gauge("limit_slots", "Slots there are, -1 for no limit.", float64(s.Limit))
-	gauge("utilization_ratio", "Slots taken as a share of those there are, 0 without a limit.", s.Utilization)
+	m := metric.New("handrail_bulkhead_", s.Name, emit)
+	m.Gauge("in_use_slots", "Slots taken.", float64(s.InUse))
+	m.Gauge("limit_slots", "Slots there are, -1 for no limit.", float64(s.Limit))
+	m.Gauge("utilization_ratio", "Slots taken as a share of those there are, 0 without a limit.", s.Utilization)
 	for rank, n := range s.WaitingByPriority {
-		gauge("waiting_requests", "Requests in the queue.", float64(n),
+		m.Gauge("waiting_requests", "Requests in the queue.", float64(n),
 			handrail.Label{Name: "priority", Value: handrail.PriorityOfRank(rank).String()})
 	}
-	gauge("exempt_requests", "Exempt requests inside.", float64(s.Exempt))
-	gauge("tenants", "Tenants told apart now.", float64(s.Tenants))
-	gauge("operations", "Operations told apart now.", float64(s.Operations))
-	counter("admitted_requests", "Requests that got a slot.", s.Admitted)
+	m.Gauge("exempt_requests", "Exempt requests inside.", float64(s.Exempt))
+	m.Gauge("tenants", "Tenants told apart now.", float64(s.Tenants))
+	m.Gauge("operations", "Operations told apart now.", float64(s.Operations))
+	m.Counter("admitted_requests", "Requests that got a slot.", s.Admitted)
 	for why := admitted + 1; why < reasons; why++ {
-		counter("rejected_requests", "Requests refused.", s.Reasons[why], handrail.Label{Name: "reason", Value: why.String()})
+		m.Counter("rejected_requests", "Requests refused.", s.Reasons[why], handrail.Label{Name: "reason", Value: why.String()})
 	}
-	counter("canceled_requests", "Clients that left while their request waited.", s.Canceled)
-	counter("dropped_events", "Events not handed to a callback that blocked.", s.DroppedEvents)
-	emit(handrail.Metric{Name: "handrail_bulkhead_wait_seconds", Help: "Time in the queue of requests that waited.",
-		Kind: handrail.Histogram, Labels: []handrail.Label{name}, Buckets: s.Waits.Buckets, Count: s.Waits.Count, Sum: s.Waits.Sum.Seconds()})
+	m.Counter("canceled_requests", "Clients that left while their request waited.", s.Canceled)
+	m.Counter("dropped_events", "Events not handed to a callback that blocked.", s.DroppedEvents)
+	m.Histogram("wait_seconds", "Time in the queue of requests that waited.", s.Waits.Buckets, s.Waits.Count, s.Waits.Sum.Seconds())
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/bulkhead"
+	"github.com/handrail-go/handrail/internal/golden"
 )
 
 // busy is a bulkhead in which all that can happen has happened.
@@ -97,6 +98,7 @@ func TestEveryFigureIsMovedByWhatItCounts(t *testing.T) {
 func TestMetricsTellWhatTheStatisticsTell(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := busy(t)
+		golden.Metrics(t, "testdata/metrics.golden", s.b)
 		got := map[string]float64{}
 		kinds := map[string]handrail.MetricKind{}
 		s.b.Collect(func(m handrail.Metric) {

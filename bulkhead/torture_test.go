@@ -7,12 +7,13 @@ import (
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/bulkhead"
 	"github.com/handrail-go/handrail/internal/httptorture"
+	"github.com/handrail-go/handrail/internal/race"
 )
 
 // The limits are such that a lost slot shows.
 
 func TestWhatIsLetInBehavesAsWithoutTheBulkhead(t *testing.T) {
-	if bulkhead.RaceEnabled {
+	if race.Enabled {
 		t.Skip("the other one is enough to find races, and takes long enough")
 	}
 	httptorture.Run(t, bulkhead.Middleware(bulkhead.Basic(100), bulkhead.WithMaxWait(0)))

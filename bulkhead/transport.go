@@ -2,13 +2,11 @@ package bulkhead
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"sync/atomic"
 
-	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/roundtrip"
 )
 
 // Transport returns a client's side of the bulkhead: a [http.RoundTripper] that
@@ -36,22 +34,12 @@ import (
 // of that instead, and one whose deadline passes a FullError that wraps it. The
 // request given is never changed. An exempt request is handed to base as it is.
 func (b *Bulkhead) Transport(base http.RoundTripper) http.RoundTripper {
-	if base == nil {
-		base = http.DefaultTransport
-	}
-	return &transport{b, base}
+	return &transport{roundtrip.Over(base), b}
 }
 
 type transport struct {
+	roundtrip.Base
 	bulkhead *Bulkhead
-	base     http.RoundTripper
-}
-
-// CloseIdleConnections is what [http.Client.CloseIdleConnections] looks for.
-func (t *transport) CloseIdleConnections() {
-	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
-	}
 }
 
 // RoundTrip implements [http.RoundTripper].
@@ -67,13 +55,13 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if set.exempt != nil && set.exempt(r) {
 		b.exempt.Add(1)
 		defer b.exempt.Add(-1)
-		resp, err := t.base.RoundTrip(r)
+		resp, err := t.Base.RoundTrip(r)
 		handed = true
 		return resp, err
 	}
 	what := set.operation
 	if what == nil {
-		what = hostOf
+		what = roundtrip.Target
 	}
 	h := &hold{permit: b.permitFor(r, set.tenant, what)}
 	keep := false
@@ -85,37 +73,20 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if refused := h.permit.obtain(b, &set.settings, r); refused.why != admitted {
 		return nil, set.failure(r.Context(), &h.permit, refused)
 	}
-	resp, err := t.base.RoundTrip(r)
+	resp, err := t.Base.RoundTrip(r)
 	handed = true
 	if err != nil || resp == nil || resp.Body == nil || resp.Body == http.NoBody {
 		return resp, err
 	}
 	keep = true
 	// The response stays the same one: its trailers are filled in later.
-	if conn, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
+	if conn := roundtrip.Connection(resp); conn != nil {
 		resp.Body = &connection{ReadWriteCloser: conn, hold: h}
 	} else {
 		resp.Body = &body{ReadCloser: resp.Body, hold: h}
 	}
 	return resp, nil
 }
-
-// hostOf is the host a request is sent to.
-func hostOf(r *http.Request) string {
-	if r.URL == nil {
-		return ""
-	}
-	host := strings.ToLower(r.URL.Host)
-	switch {
-	case strings.EqualFold(r.URL.Scheme, "http"):
-		host = strings.TrimSuffix(host, ":80")
-	case strings.EqualFold(r.URL.Scheme, "https"):
-		host = strings.TrimSuffix(host, ":443")
-	}
-	return host
-}
-
-var _ handrail.KeyFunc = hostOf
 
 // failure is the error for a request that was not sent.
 func (s *settled) failure(ctx context.Context, p *permit, refused refusal) error {
@@ -172,14 +143,8 @@ type connection struct {
 	hold *hold
 }
 
-// CloseWrite ends the sending side only, where the connection can: that is how
-// [net/http/httputil.ReverseProxy] passes on that a client has sent all.
-func (c *connection) CloseWrite() error {
-	if w, ok := c.ReadWriteCloser.(interface{ CloseWrite() error }); ok {
-		return w.CloseWrite()
-	}
-	return fmt.Errorf("bulkhead: CloseWrite: %w", http.ErrNotSupported)
-}
+// CloseWrite ends the sending side only, where the connection can.
+func (c *connection) CloseWrite() error { return roundtrip.CloseWrite(c.ReadWriteCloser) }
 
 func (c *connection) Close() error {
 	defer c.hold.release()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/golden"
 	"github.com/handrail-go/handrail/load"
 )
 
@@ -64,6 +65,7 @@ func TestMetricsTellWhatTheSnapshotTells(t *testing.T) {
 		s.Enter(nil)
 		s.Enter(nil)
 		s.Detach()
+		golden.Metrics(t, "testdata/metrics.golden", s)
 		got := collect(t, s)
 		for name, want := range map[string]float64{
 			"cpu_ratio":                    0.4,

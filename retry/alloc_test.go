@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/retry"
 )
 
@@ -12,7 +13,7 @@ var payload = []byte("hello")
 
 // Allocations are exact, so what a request may cost of them is pinned.
 func TestAFirstAttemptThatIsGoodAllocatesOnce(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("allocations are different under the race detector")
 	}
 	contentType := []string{"text/plain"}

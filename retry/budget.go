@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/handrail-go/handrail/internal/option"
 )
 
 // Budget bounds how much load retries add, over all requests of whoever shares
@@ -49,14 +51,14 @@ const (
 // a policy has without [WithBudget]. What is wrong with them is returned as
 // *[handrail.OptionError]s, joined.
 func NewBudget(ratio, perSecond float64) (*Budget, error) {
-	var set settings
+	faults := option.Faults{Package: "retry"}
 	if !(ratio >= 0 && ratio <= 1) {
-		set.fault("NewBudget", ratio, "the ratio must be between 0 and 1")
+		faults.Fault("NewBudget", ratio, "the ratio must be between 0 and 1")
 	}
 	if !(perSecond >= 0 && perSecond <= 1000) {
-		set.fault("NewBudget", perSecond, "the retries per second must be between 0 and 1000")
+		faults.Fault("NewBudget", perSecond, "the retries per second must be between 0 and 1000")
 	}
-	if err := set.err(); err != nil {
+	if err := faults.Err(); err != nil {
 		return nil, err
 	}
 	return newBudget(ratio, perSecond), nil

@@ -1,15 +1,13 @@
 package retry
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/internal/notify"
+	"github.com/handrail-go/handrail/internal/option"
 )
 
 // Option changes one setting of a [Retrier]. A later option wins.
@@ -17,6 +15,8 @@ type Option func(*settings)
 
 // settings are all that options can say.
 type settings struct {
+	option.Faults
+
 	name     string
 	attempts int
 	schedule schedule
@@ -43,14 +43,13 @@ type settings struct {
 
 	onRetry  *notify.Queue[Event]
 	onGiveUp *notify.Queue[GiveUp]
-
-	faults []error
 }
 
 const longest = 24 * time.Hour
 
 func defaults() settings {
 	return settings{
+		Faults:         option.Faults{Package: "retry"},
 		attempts:       3,
 		schedule:       exponentially(100*time.Millisecond, 30*time.Second, 2),
 		methods:        idempotent,
@@ -67,37 +66,11 @@ func exponentially(initial, max time.Duration, factor float64) schedule {
 }
 
 func (s *settings) apply(opts []Option) error {
-	for i, o := range opts {
-		if o == nil {
-			s.fault("Option", i, "is nil")
-			continue
-		}
-		o(s)
-	}
+	option.Apply(&s.Faults, s, opts)
 	if s.budget == nil && !s.unbudgeted {
 		s.budget, s.ownBudget = newBudget(0.2, 1), true
 	}
-	return s.err()
-}
-
-func (s *settings) err() error { return errors.Join(s.faults...) }
-
-func (s *settings) fault(option string, value any, reason string) {
-	s.faults = append(s.faults, &handrail.OptionError{Package: "retry", Option: option, Value: value, Reason: reason})
-}
-
-// positive reports a fault unless 0 < d <= 24 h.
-func (s *settings) positive(option string, d time.Duration) {
-	if d <= 0 || d > longest {
-		s.fault(option, d, fmt.Sprintf("must be above 0 and at most %v", longest))
-	}
-}
-
-// optional is positive or 0.
-func (s *settings) optional(option string, d time.Duration) {
-	if d != 0 {
-		s.positive(option, d)
-	}
+	return s.Err()
 }
 
 // Basic sets what holds without any option: three attempts in all, delays of
@@ -143,9 +116,7 @@ func Custom(attempts int, delay func(attempt int) time.Duration) Option {
 // bytes; empty without this option.
 func WithName(name string) Option {
 	return func(s *settings) {
-		if len(name) > 64 {
-			s.fault("WithName", name, "must not be longer than 64 bytes")
-		}
+		s.Name("WithName", name)
 		s.name = name
 	}
 }
@@ -158,7 +129,7 @@ func WithAttempts(n int) Option {
 
 func (s *settings) setAttempts(option string, n int) {
 	if n < 1 || n > 100 {
-		s.fault(option, n, "there must be between 1 and 100 attempts")
+		s.Fault(option, n, "there must be between 1 and 100 attempts")
 	}
 	s.attempts = n
 }
@@ -167,7 +138,7 @@ func (s *settings) setAttempts(option string, n int) {
 // stays as it was set, full without WithJitter.
 func WithFixed(d time.Duration) Option {
 	return func(s *settings) {
-		s.positive("WithFixed", d)
+		s.Positive("WithFixed", d, longest)
 		s.schedule.growth, s.schedule.initial, s.schedule.max = fixed, d, d
 	}
 }
@@ -188,7 +159,7 @@ func WithExponential(initial, max time.Duration, factor float64) Option {
 	return func(s *settings) {
 		s.interval("WithExponential", initial, max)
 		if !(factor >= 1 && factor <= 100) {
-			s.fault("WithExponential", factor, "the factor must be between 1 and 100")
+			s.Fault("WithExponential", factor, "the factor must be between 1 and 100")
 		}
 		s.schedule.growth, s.schedule.initial, s.schedule.max, s.schedule.factor = exponential, initial, max, factor
 	}
@@ -197,9 +168,9 @@ func WithExponential(initial, max time.Duration, factor float64) Option {
 func (s *settings) interval(option string, initial, max time.Duration) {
 	switch {
 	case initial <= 0 || initial > longest:
-		s.positive(option, initial)
+		s.Positive(option, initial, longest)
 	case max < initial || max > longest:
-		s.fault(option, max, fmt.Sprintf("the maximum must be between the first delay and %v", longest))
+		s.Fault(option, max, fmt.Sprintf("the maximum must be between the first delay and %v", longest))
 	}
 }
 
@@ -211,9 +182,7 @@ func WithDelay(delay func(attempt int) time.Duration) Option {
 }
 
 func (s *settings) setDelay(option string, delay func(int) time.Duration) {
-	if delay == nil {
-		s.fault(option, nil, "needs a function")
-	}
+	s.Func(option, delay != nil)
 	s.schedule.growth, s.schedule.initial, s.schedule.max, s.schedule.fn = custom, 0, longest, delay
 }
 
@@ -223,7 +192,7 @@ func (s *settings) setDelay(option string, delay func(int) time.Duration) {
 func WithJitter(j Jitter) Option {
 	return func(s *settings) {
 		if !j.valid() {
-			s.fault("WithJitter", float64(j), "must be one of this package's")
+			s.Fault("WithJitter", float64(j), "must be one of this package's")
 		}
 		s.schedule.jitter = j
 	}
@@ -237,7 +206,7 @@ func WithMethods(methods ...string) Option {
 	return func(s *settings) {
 		for _, m := range methods {
 			if m == "" || m == http.MethodConnect {
-				s.fault("WithMethods", m, "cannot be repeated")
+				s.Fault("WithMethods", m, "cannot be repeated")
 			}
 		}
 		s.methods = slices.Clone(methods)
@@ -251,29 +220,14 @@ func WithUnsafeMethods() Option { return func(s *settings) { s.unsafe = true } }
 // WithIdempotencyKey names the request header by which a POST or PATCH may be
 // repeated, because the receiver knows from its value that it is the same
 // request again. Each attempt has the same value; none is made up.
-// Idempotency-Key without this option. An empty name means none.
+// Idempotency-Key without this option. An empty name means none; any other must
+// be a token (RFC 9110, section 5.6.2).
 func WithIdempotencyKey(header string) Option {
 	return func(s *settings) {
+		s.idempotencyKey = ""
 		if header != "" {
-			s.named("WithIdempotencyKey", header)
+			s.idempotencyKey = s.Header("WithIdempotencyKey", header)
 		}
-		s.idempotencyKey = http.CanonicalHeaderKey(header)
-	}
-}
-
-// named reports a fault unless header is the name of one (RFC 9110, section
-// 5.1): a token.
-func (s *settings) named(option, header string) {
-	if header == "" {
-		s.fault(option, nil, "needs a header's name")
-		return
-	}
-	for _, c := range []byte(header) {
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0 {
-			continue
-		}
-		s.fault(option, header, "must be the name of a header")
-		return
 	}
 }
 
@@ -285,9 +239,9 @@ func WithStatuses(statuses ...int) Option {
 		for _, status := range statuses {
 			switch {
 			case status < 400 || status > 599:
-				s.fault("WithStatuses", status, "must be between 402 and 599")
+				s.Fault("WithStatuses", status, "must be between 402 and 599")
 			case slices.Contains(hopeless, status):
-				s.fault("WithStatuses", status, "is the client's fault, which a repetition does not mend")
+				s.Fault("WithStatuses", status, "is the client's fault, which a repetition does not mend")
 			}
 		}
 		s.statuses = newStatusSet(statuses)
@@ -299,9 +253,7 @@ func WithStatuses(statuses ...int) Option {
 // WriteHeader, and must not keep or change what it is given.
 func WithClassifier(classify func(Result) Verdict) Option {
 	return func(s *settings) {
-		if classify == nil {
-			s.fault("WithClassifier", nil, "needs a function")
-		}
+		s.Func("WithClassifier", classify != nil)
 		s.classify = classify
 	}
 }
@@ -309,9 +261,7 @@ func WithClassifier(classify func(Result) Verdict) Option {
 // WithExempt lets requests pass untouched and uncounted.
 func WithExempt(exempt func(*http.Request) bool) Option {
 	return func(s *settings) {
-		if exempt == nil {
-			s.fault("WithExempt", nil, "needs a function")
-		}
+		s.Func("WithExempt", exempt != nil)
 		s.exempt = exempt
 	}
 }
@@ -328,7 +278,7 @@ func WithRetryPanics(on bool) Option { return func(s *settings) { s.panics = on 
 // has a GetBody.
 func WithMaxBody(bytes int) Option {
 	return func(s *settings) {
-		s.size("WithMaxBody", bytes)
+		s.Count("WithMaxBody", bytes, 0, 64<<20)
 		s.maxBody = bytes
 	}
 }
@@ -338,14 +288,8 @@ func WithMaxBody(bytes int) Option {
 // repeated.
 func WithMaxHeld(bytes int) Option {
 	return func(s *settings) {
-		s.size("WithMaxHeld", bytes)
+		s.Count("WithMaxHeld", bytes, 0, 64<<20)
 		s.maxHeld = bytes
-	}
-}
-
-func (s *settings) size(option string, bytes int) {
-	if bytes < 0 || bytes > 64<<20 {
-		s.fault(option, bytes, "must be between 0 and 67108864")
 	}
 }
 
@@ -355,7 +299,7 @@ func (s *settings) size(option string, bytes int) {
 // has to heed its context; package timeout answers for one that does not.
 func WithAttemptTimeout(d time.Duration) Option {
 	return func(s *settings) {
-		s.optional("WithAttemptTimeout", d)
+		s.Optional("WithAttemptTimeout", d, longest)
 		s.attemptTimeout = d
 	}
 }
@@ -366,7 +310,7 @@ func WithAttemptTimeout(d time.Duration) Option {
 // deadline counts.
 func WithTotalTimeout(d time.Duration) Option {
 	return func(s *settings) {
-		s.optional("WithTotalTimeout", d)
+		s.Optional("WithTotalTimeout", d, longest)
 		s.totalTimeout = d
 	}
 }
@@ -376,7 +320,7 @@ func WithTotalTimeout(d time.Duration) Option {
 // repeated. With 0, none is that asks for a pause.
 func WithMaxRetryAfter(d time.Duration) Option {
 	return func(s *settings) {
-		s.optional("WithMaxRetryAfter", d)
+		s.Optional("WithMaxRetryAfter", d, longest)
 		s.maxRetryAfter = d
 	}
 }
@@ -386,9 +330,7 @@ func WithMaxRetryAfter(d time.Duration) Option {
 // are few.
 func WithBudget(b *Budget) Option {
 	return func(s *settings) {
-		if b == nil {
-			s.fault("WithBudget", nil, "needs a budget; see WithoutBudget")
-		}
+		s.Given("WithBudget", b != nil, "a budget; see WithoutBudget")
 		s.budget, s.unbudgeted = b, false
 	}
 }
@@ -401,12 +343,11 @@ func WithoutBudget() Option {
 
 // WithAttemptHeader numbers further attempts in a request header: 1 is the
 // first repetition. The first attempt is left as it is. Package shed reads it
-// under the same option, and refuses repetitions first. Without this option
-// attempts are not numbered.
+// under the same option, and refuses repetitions first. Its name must be a token
+// (RFC 9110, section 5.6.2). Without this option attempts are not numbered.
 func WithAttemptHeader(header string) Option {
 	return func(s *settings) {
-		s.named("WithAttemptHeader", header)
-		s.attemptHeader = http.CanonicalHeaderKey(header)
+		s.attemptHeader = s.Header("WithAttemptHeader", header)
 	}
 }
 
@@ -418,10 +359,8 @@ func WithAttemptHeader(header string) Option {
 // latency; max is 1 to 10. A handler is never hedged.
 func WithHedging(delay time.Duration, max int) Option {
 	return func(s *settings) {
-		s.positive("WithHedging", delay)
-		if max < 1 || max > 10 {
-			s.fault("WithHedging", max, "must be between 1 and 10")
-		}
+		s.Positive("WithHedging", delay, longest)
+		s.Count("WithHedging", max, 1, 10)
 		s.hedgeDelay, s.hedges = delay, max
 	}
 }
@@ -462,11 +401,9 @@ type GiveUp struct {
 // 1024 are dropped and counted in Stats.
 func OnRetry(callback func(Event)) Option {
 	return func(s *settings) {
-		if callback == nil {
-			s.fault("OnRetry", nil, "needs a function")
-			return
+		if s.Func("OnRetry", callback != nil) {
+			s.onRetry = notify.New(callback)
 		}
-		s.onRetry = notify.New(callback)
 	}
 }
 
@@ -474,10 +411,8 @@ func OnRetry(callback func(Event)) Option {
 // be, like OnRetry.
 func OnGiveUp(callback func(GiveUp)) Option {
 	return func(s *settings) {
-		if callback == nil {
-			s.fault("OnGiveUp", nil, "needs a function")
-			return
+		if s.Func("OnGiveUp", callback != nil) {
+			s.onGiveUp = notify.New(callback)
 		}
-		s.onGiveUp = notify.New(callback)
 	}
 }

@@ -52,6 +52,8 @@ func TestEveryWrongOptionIsRefusedAndNamed(t *testing.T) {
 		wrong("WithMaxRetryAfter", "-1s", retry.WithMaxRetryAfter(-time.Second)),
 		wrong("WithBudget", "<nil>", retry.WithBudget(nil)),
 		wrong("WithAttemptHeader", "<nil>", retry.WithAttemptHeader("")),
+		wrong("WithAttemptHeader", "X Attempt", retry.WithAttemptHeader("X Attempt")),
+		wrong("WithIdempotencyKey", "Key\r\n", retry.WithIdempotencyKey("Key\r\n")),
 		wrong("WithHedging", "0s", retry.WithHedging(0, 1)),
 		wrong("WithHedging", "0", retry.WithHedging(1, 0)),
 		wrong("WithHedging", "11", retry.WithHedging(1, 11)),

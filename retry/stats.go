@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/metric"
 )
 
 // tally counts what became of requests.
@@ -92,27 +93,22 @@ func (p *Retrier) Stats() Stats {
 // Collect implements [handrail.Source].
 func (p *Retrier) Collect(emit func(handrail.Metric)) {
 	s := p.Stats()
-	name := handrail.Label{Name: "name", Value: s.Name}
-	counter := func(metric, help string, value float64, labels ...handrail.Label) {
-		emit(handrail.Metric{Name: "handrail_retry_" + metric + "_total", Help: help, Kind: handrail.Counter,
-			Labels: append([]handrail.Label{name}, labels...), Value: value})
-	}
-	counter("requests", "Requests that may be repeated.", float64(s.Requests))
-	counter("attempts", "Attempts, the first ones among them.", float64(s.Attempts))
-	counter("retried_requests", "Requests with more than one attempt.", float64(s.Retried))
-	counter("recovered_requests", "Retried requests that got a good answer.", float64(s.Recovered))
+	m := metric.New("handrail_retry_", s.Name, emit)
+	m.Counter("requests", "Requests that may be repeated.", s.Requests)
+	m.Counter("attempts", "Attempts, the first ones among them.", s.Attempts)
+	m.Counter("retried_requests", "Requests with more than one attempt.", s.Retried)
+	m.Counter("recovered_requests", "Retried requests that got a good answer.", s.Recovered)
 	for why := range Reason(reasons) {
-		counter("given_up_requests", "Failures that were not, or not any more, repeated.", float64(s.GaveUp[why]),
+		m.Counter("given_up_requests", "Failures that were not, or not any more, repeated.", s.GaveUp[why],
 			handrail.Label{Name: "reason", Value: why.String()})
 	}
-	counter("delay_seconds", "Time waited between attempts.", s.Delay.Seconds())
-	counter("hedges", "Requests sent again while there was no answer.", float64(s.Hedges))
-	counter("hedges_won", "Hedges that brought the answer.", float64(s.HedgesWon))
-	counter("dropped_events", "Events not handed to a callback that blocked.", float64(s.DroppedEvents))
+	m.Duration("delay", "Time waited between attempts.", s.Delay)
+	m.Counter("hedges", "Requests sent again while there was no answer.", s.Hedges)
+	m.Counter("hedges_won", "Hedges that brought the answer.", s.HedgesWon)
+	m.Counter("dropped_events", "Events not handed to a callback that blocked.", s.DroppedEvents)
 	if p.set.budget != nil {
-		emit(handrail.Metric{Name: "handrail_retry_budget_tokens", Help: "Retries there is credit for.",
-			Kind: handrail.Gauge, Labels: []handrail.Label{name}, Value: s.Budget.Tokens})
-		counter("budget_denied", "Retries that the budget did not allow, of all that share it.", float64(s.Budget.Denied))
+		m.Gauge("budget_tokens", "Retries there is credit for.", s.Budget.Tokens)
+		m.Counter("budget_denied", "Retries that the budget did not allow, of all that share it.", s.Budget.Denied)
 	}
 }
 

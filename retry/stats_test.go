@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/golden"
 	"github.com/handrail-go/handrail/retry"
 )
 
@@ -28,6 +29,22 @@ func TestEveryFigureIsMovedByWhatItCounts(t *testing.T) {
 			s.Recovered != want.Recovered || s.Exhausted != want.Exhausted || s.Delay != want.Delay || len(s.GaveUp) != 1 || s.BudgetDenied != 0 || s.Hedges != 0 {
 			t.Errorf("%+v\nwant %+v", s, want)
 		}
+	})
+}
+
+func TestMetricsAreThePinnedOnes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := made(t, retry.WithName("upstream"), retry.WithFixed(time.Second), retry.WithJitter(retry.NoJitter), retry.WithAttempts(2))
+		n := 0
+		h := p.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if n++; n != 2 { // once it helps
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+		}))
+		for range 25 {
+			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+		}
+		golden.Metrics(t, "testdata/metrics.golden", p)
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/roundtrip"
 )
 
 // Transport returns a client's side of the policy: a [http.RoundTripper] that
@@ -35,22 +36,12 @@ import (
 // [http.Transport] itself repeats a request once that failed on a connection
 // which the server had closed meanwhile; that is part of one attempt here.
 func (p *Retrier) Transport(base http.RoundTripper) http.RoundTripper {
-	if base == nil {
-		base = http.DefaultTransport
-	}
-	return &transport{p, base}
+	return &transport{roundtrip.Over(base), p}
 }
 
 type transport struct {
-	p    *Retrier
-	base http.RoundTripper
-}
-
-// CloseIdleConnections is what [http.Client.CloseIdleConnections] looks for.
-func (t *transport) CloseIdleConnections() {
-	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
-	}
+	roundtrip.Base
+	p *Retrier
 }
 
 // RoundTrip implements [http.RoundTripper].
@@ -64,13 +55,13 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}()
 	if p.set.exempt != nil && p.set.exempt(r) || !p.set.repeatable(r.Method, r.Header) {
 		handedOn = true
-		return t.base.RoundTrip(r)
+		return t.Base.RoundTrip(r)
 	}
 	if err := r.Context().Err(); err != nil {
 		return nil, context.Cause(r.Context())
 	}
 	p.arrive()
-	c := &call{p: p, base: t.base, r: r, most: p.set.attempts}
+	c := &call{p: p, base: t.RoundTripper, r: r, most: p.set.attempts}
 	bodiless := r.Body == nil || r.Body == http.NoBody
 	if !bodiless && r.GetBody == nil {
 		c.most, c.unrepeatable = 1, true
@@ -344,11 +335,11 @@ func (t *trip) handOver() (*http.Response, error) {
 	}
 	t.resp.Request = t.c.r
 	b := &body{ReadCloser: t.resp.Body, t: t}
-	if rw, ok := t.resp.Body.(io.ReadWriteCloser); ok && t.resp.StatusCode == http.StatusSwitchingProtocols {
+	if conn := roundtrip.Connection(t.resp); conn != nil {
 		if t.total != nil {
 			t.total.Stop()
 		}
-		t.resp.Body = &connection{body: b, w: rw}
+		t.resp.Body = &connection{body: b, w: conn}
 	} else {
 		t.resp.Body = b
 	}
@@ -389,10 +380,5 @@ type connection struct {
 
 func (c *connection) Write(p []byte) (int, error) { return c.w.Write(p) }
 
-// CloseWrite is what [httputil.ReverseProxy] looks for.
-func (c *connection) CloseWrite() error {
-	if w, ok := c.w.(interface{ CloseWrite() error }); ok {
-		return w.CloseWrite()
-	}
-	return http.ErrNotSupported
-}
+// CloseWrite ends the sending side only, where the connection can.
+func (c *connection) CloseWrite() error { return roundtrip.CloseWrite(c.w) }

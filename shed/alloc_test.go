@@ -5,12 +5,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/load"
 	"github.com/handrail-go/handrail/shed"
 )
 
 func TestTheWayInAllocatesNothing(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("allocations are different under the race detector")
 	}
 	r := request(classHeader, "high", tenantHeader, "acme", attemptHeader, "1")
@@ -60,7 +61,7 @@ func TestTheWayInDoesNotGrowWithTheWindow(t *testing.T) {
 		}
 		return float64(best)
 	}
-	short, long := cost(100*time.Millisecond, 100), cost(time.Hour, either(50_000, 5000))
+	short, long := cost(100*time.Millisecond, 100), cost(time.Hour, race.Either(50_000, 5000))
 	if long > 5*short {
 		t.Errorf("a request costs %.1f times as much with a full window of an hour", long/short)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/shed"
 )
 
@@ -15,7 +16,7 @@ func TestRepeatedAttemptsAreShedBeforeFirstOnesOfTheirClass(t *testing.T) {
 		// Twice what twenty slots of 10 ms can serve, half of it repeated.
 		s := shedder(t, trusting(fixed(20))...)
 		h := s.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(10 * time.Millisecond) }))
-		got := traffic(t, h, 11, either(4*time.Second, 2*time.Second), []sender{
+		got := traffic(t, h, 11, race.Either(4*time.Second, 2*time.Second), []sender{
 			{1700, []string{classHeader, "normal"}},
 			{1700, []string{classHeader, "normal", attemptHeader, "1"}},
 			{300, []string{classHeader, "low"}},

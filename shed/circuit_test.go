@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/load"
 	"github.com/handrail-go/handrail/shed"
 )
@@ -171,7 +172,7 @@ func TestCircuitOpensWhenEnoughSignalsAreOver(t *testing.T) {
 }
 
 func TestCircuitLetsATrickleThroughWhileItProbes(t *testing.T) {
-	for _, rate := range either([]float64{1, 4, 50, 300}, []float64{4, 50}) {
+	for _, rate := range race.Either([]float64{1, 4, 50, 300}, []float64{4, 50}) {
 		t.Run(fmt.Sprint(rate), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				set := quick
@@ -265,7 +266,7 @@ func (m *circuitModel) request(now time.Duration, over bool) shed.CircuitState {
 }
 
 func TestCircuitAgreesWithAPlainModel(t *testing.T) {
-	for seed := range either[uint64](10, 2) {
+	for seed := range race.Either[uint64](10, 2) {
 		bubble(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 1))
 			span := func(most time.Duration) time.Duration {

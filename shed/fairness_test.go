@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/shed"
 )
 
@@ -82,7 +83,7 @@ func TestANoisyTenantCannotTakeTheShareOfTheQuietOnes(t *testing.T) {
 				for i := range quiets {
 					senders = append(senders, sender{.2 * times * capacity / quiets, []string{tenantHeader, "quiet-" + strconv.Itoa(i)}})
 				}
-				d := either(10*time.Second, 6*time.Second)
+				d := race.Either(10*time.Second, 6*time.Second)
 				got := traffic(t, h, 5, d, senders)
 				// Max–min: everybody has what all can have, and what some do
 				// not need is shared by the others.
@@ -176,7 +177,7 @@ func TestWaitingRequestsOfTheTenantWithTheLeastUseAreLetInFirst(t *testing.T) {
 
 func TestMillionsOfTenantsAreRememberedWithinABound(t *testing.T) {
 	const bound = 64
-	many := either(1_000_000, 20_000)
+	many := race.Either(1_000_000, 20_000)
 	next := 0
 	s := shedder(t, shed.WithMaxTenants(bound), shed.WithTenant(func(*http.Request) string {
 		next++

@@ -1,7 +1,6 @@
 package shed
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -10,7 +9,7 @@ import (
 
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/internal/notify"
-	"github.com/handrail-go/handrail/internal/refuse"
+	"github.com/handrail-go/handrail/internal/option"
 	"github.com/handrail-go/handrail/load"
 )
 
@@ -20,6 +19,8 @@ type Option func(*settings)
 // settings are all that options can say. They are immutable once a Shedder
 // uses them; Update makes a copy.
 type settings struct {
+	option.Faults
+
 	name     string
 	sampler  *load.Sampler
 	strategy Strategy
@@ -52,12 +53,11 @@ type settings struct {
 	// Queues and not callbacks, so that a queue lives as long as its callback.
 	onShed        *notify.Queue[Event]
 	onStateChange *notify.Queue[turn]
-
-	faults []error
 }
 
 func defaults() settings {
 	return settings{
+		Faults:        option.Faults{Package: "shed"},
 		strategy:      Adaptive,
 		tenants:       4096,
 		minLimit:      2,
@@ -75,47 +75,21 @@ func defaults() settings {
 }
 
 func (s *settings) apply(opts []Option) error {
-	s.faults = nil
-	for i, o := range opts {
-		if o == nil {
-			s.fault("Option", i, "is nil")
-			continue
-		}
-		o(s)
-	}
+	option.Apply(&s.Faults, s, opts)
 	s.check()
-	return s.err()
-}
-
-func (s *settings) err() error { return errors.Join(s.faults...) }
-
-func (s *settings) fault(option string, value any, reason string) {
-	s.faults = append(s.faults, &handrail.OptionError{Package: "shed", Option: option, Value: value, Reason: reason})
+	return s.Err()
 }
 
 // check finds the faults that no option has alone.
 func (s *settings) check() {
 	if s.strategy == Custom && s.decide == nil {
-		s.fault("WithStrategy", s.strategy, "needs a decision: say Using(fn)")
+		s.Fault("WithStrategy", s.strategy, "needs a decision: say Using(fn)")
 	}
 	if s.minRate > s.maxRate {
-		s.fault("WithRates", fmt.Sprintf("%v, %v", s.minRate, s.maxRate), "the minimum must not be above the maximum")
+		s.Fault("WithRates", fmt.Sprintf("%v, %v", s.minRate, s.maxRate), "the minimum must not be above the maximum")
 	}
 	if s.minLimit > s.initialLimit || s.initialLimit > s.maxLimit {
-		s.fault("WithLimits", fmt.Sprintf("%d, %d, %d", s.minLimit, s.initialLimit, s.maxLimit), "must be in ascending order")
-	}
-}
-
-// within reports a fault unless lo <= v <= hi; NaN is a fault.
-func (s *settings) within(option string, v, lo, hi float64) {
-	if !(v >= lo && v <= hi) {
-		s.fault(option, v, fmt.Sprintf("must be between %v and %v", lo, hi))
-	}
-}
-
-func (s *settings) lasting(option string, d, lo, hi time.Duration) {
-	if d < lo || d > hi {
-		s.fault(option, d, fmt.Sprintf("must be between %v and %v", lo, hi))
+		s.Fault("WithLimits", fmt.Sprintf("%d, %d, %d", s.minLimit, s.initialLimit, s.maxLimit), "must be in ascending order")
 	}
 }
 
@@ -139,10 +113,10 @@ func ByPriority(caps map[handrail.Priority]float64) Option {
 		s.strategy = Priority
 		for p, limit := range caps {
 			if !p.Valid() {
-				s.fault("ByPriority", p, "is no priority")
+				s.Fault("ByPriority", p, "is no priority")
 				continue
 			}
-			s.within("ByPriority", limit, 0, 1)
+			s.Within("ByPriority", limit, 0, 1)
 			s.caps[p.Rank()] = limit
 		}
 	}
@@ -154,7 +128,7 @@ func ByPriority(caps map[handrail.Priority]float64) Option {
 func ForTarget(d time.Duration) Option {
 	return func(s *settings) {
 		s.strategy = Adaptive
-		s.lasting("ForTarget", d, time.Millisecond, 10*time.Minute)
+		s.Lasting("ForTarget", d, time.Millisecond, 10*time.Minute)
 		s.target = d
 	}
 }
@@ -162,9 +136,7 @@ func ForTarget(d time.Duration) Option {
 // Using chooses a strategy of your own.
 func Using(decide Func) Option {
 	return func(s *settings) {
-		if decide == nil {
-			s.fault("Using", nil, "needs a function")
-		}
+		s.Func("Using", decide != nil)
 		s.strategy, s.decide = Custom, decide
 	}
 }
@@ -173,7 +145,7 @@ func Using(decide Func) Option {
 func WithStrategy(strategy Strategy) Option {
 	return func(s *settings) {
 		if strategy >= strategies {
-			s.fault("WithStrategy", strategy, "is none of the strategies")
+			s.Fault("WithStrategy", strategy, "is none of the strategies")
 		}
 		s.strategy = strategy
 	}
@@ -183,9 +155,7 @@ func WithStrategy(strategy Strategy) Option {
 // bytes; empty without this option.
 func WithName(name string) Option {
 	return func(s *settings) {
-		if len(name) > 64 {
-			s.fault("WithName", name, "must not be longer than 64 bytes")
-		}
+		s.Name("WithName", name)
 		s.name = name
 	}
 }
@@ -194,9 +164,7 @@ func WithName(name string) Option {
 // all packages of one service the same one.
 func WithSampler(sampler *load.Sampler) Option {
 	return func(s *settings) {
-		if sampler == nil {
-			s.fault("WithSampler", nil, "needs a sampler")
-		}
+		s.Given("WithSampler", sampler != nil, "a sampler")
 		s.sampler = sampler
 	}
 }
@@ -205,9 +173,7 @@ func WithSampler(sampler *load.Sampler) Option {
 // Normal.
 func WithPriority(priority handrail.PriorityFunc) Option {
 	return func(s *settings) {
-		if priority == nil {
-			s.fault("WithPriority", nil, "needs a function")
-		}
+		s.Func("WithPriority", priority != nil)
 		s.priority = priority
 	}
 }
@@ -215,13 +181,11 @@ func WithPriority(priority handrail.PriorityFunc) Option {
 // WithPriorityHeader trusts a request header to name the class: critical,
 // high, normal, low or background in any letter case; anything else is Normal.
 // Whoever can set it can jump the queue, so use it only where your gateway
-// removes it from outside requests or where all callers are your own.
+// removes it from outside requests or where all callers are your own. Its name
+// must be a token (RFC 9110, section 5.6.2).
 func WithPriorityHeader(header string) Option {
 	return func(s *settings) {
-		if header == "" {
-			s.fault("WithPriorityHeader", nil, "needs a header's name")
-		}
-		s.priority = handrail.PriorityFromHeader(header)
+		s.priority = handrail.PriorityFromHeader(s.Header("WithPriorityHeader", header))
 	}
 }
 
@@ -229,9 +193,7 @@ func WithPriorityHeader(header string) Option {
 // See [handrail.KeyFunc] for who may choose the key.
 func WithTenant(key handrail.KeyFunc) Option {
 	return func(s *settings) {
-		if key == nil {
-			s.fault("WithTenant", nil, "needs a function")
-		}
+		s.Func("WithTenant", key != nil)
 		s.tenant = key
 	}
 }
@@ -242,7 +204,7 @@ func WithTenant(key handrail.KeyFunc) Option {
 // account. It takes effect at construction only.
 func WithMaxTenants(n int) Option {
 	return func(s *settings) {
-		s.within("WithMaxTenants", float64(n), 1, 1e6)
+		s.Within("WithMaxTenants", float64(n), 1, 1e6)
 		s.tenants = n
 	}
 }
@@ -251,9 +213,7 @@ func WithMaxTenants(n int) Option {
 // attempt. Repeated attempts are shed before first ones of their class.
 func WithAttempt(attempt func(*http.Request) int) Option {
 	return func(s *settings) {
-		if attempt == nil {
-			s.fault("WithAttempt", nil, "needs a function")
-		}
+		s.Func("WithAttempt", attempt != nil)
 		s.attempt = attempt
 	}
 }
@@ -261,13 +221,10 @@ func WithAttempt(attempt func(*http.Request) int) Option {
 // WithAttemptHeader trusts a request header to tell how often a request has
 // been tried before, a whole number; absent or anything else is 0. A client
 // that lies gains the place of a first attempt and no more, so the header may
-// come from outside.
+// come from outside. Its name must be a token (RFC 9110, section 5.6.2).
 func WithAttemptHeader(header string) Option {
 	return func(s *settings) {
-		if header == "" {
-			s.fault("WithAttemptHeader", nil, "needs a header's name")
-		}
-		header = http.CanonicalHeaderKey(header)
+		header := s.Header("WithAttemptHeader", header)
 		s.attempt = func(r *http.Request) int { return parseAttempt(r.Header[header]) }
 	}
 }
@@ -289,9 +246,7 @@ func parseAttempt(values []string) int {
 // Choose them by route, not by anything a client can claim.
 func WithExempt(exempt func(*http.Request) bool) Option {
 	return func(s *settings) {
-		if exempt == nil {
-			s.fault("WithExempt", nil, "needs a function")
-		}
+		s.Func("WithExempt", exempt != nil)
 		s.exempt = exempt
 	}
 }
@@ -302,9 +257,7 @@ func WithExempt(exempt func(*http.Request) bool) Option {
 // streams are recognised without it. Choose them by route.
 func WithLongLived(long func(*http.Request) bool) Option {
 	return func(s *settings) {
-		if long == nil {
-			s.fault("WithLongLived", nil, "needs a function")
-		}
+		s.Func("WithLongLived", long != nil)
 		s.long = long
 	}
 }
@@ -321,7 +274,7 @@ func WithDryRun(on bool) Option {
 func WithLimits(least, initial, most int) Option {
 	return func(s *settings) {
 		for _, n := range []int{least, initial, most} {
-			s.within("WithLimits", float64(n), 1, 1e6)
+			s.Within("WithLimits", float64(n), 1, 1e6)
 		}
 		s.minLimit, s.initialLimit, s.maxLimit = least, initial, most
 	}
@@ -331,7 +284,7 @@ func WithLimits(least, initial, most int) Option {
 // without this option. 0 means nobody waits.
 func WithMaxWait(d time.Duration) Option {
 	return func(s *settings) {
-		s.lasting("WithMaxWait", d, 0, time.Minute)
+		s.Lasting("WithMaxWait", d, 0, time.Minute)
 		s.maxWait = d
 	}
 }
@@ -352,10 +305,10 @@ type Thresholds struct {
 // share of 1 means that signal never counts.
 func WithThresholds(t Thresholds) Option {
 	return func(s *settings) {
-		s.within("WithThresholds.CPU", t.CPU, 0, 1)
-		s.within("WithThresholds.Memory", t.Memory, 0, 1)
-		s.within("WithThresholds.Errors", t.Errors, 0, 1)
-		s.lasting("WithThresholds.Latency", t.Latency, time.Millisecond, 10*time.Minute)
+		s.Within("WithThresholds.CPU", t.CPU, 0, 1)
+		s.Within("WithThresholds.Memory", t.Memory, 0, 1)
+		s.Within("WithThresholds.Errors", t.Errors, 0, 1)
+		s.Lasting("WithThresholds.Latency", t.Latency, time.Millisecond, 10*time.Minute)
 		s.thresholds = t
 	}
 }
@@ -364,8 +317,8 @@ func WithThresholds(t Thresholds) Option {
 // each between 0 and 1: from 0 to 0.9 without this option.
 func WithRates(least, most float64) Option {
 	return func(s *settings) {
-		s.within("WithRates", least, 0, 1)
-		s.within("WithRates", most, 0, 1)
+		s.Within("WithRates", least, 0, 1)
+		s.Within("WithRates", most, 0, 1)
 		s.minRate, s.maxRate = least, most
 	}
 }
@@ -394,23 +347,23 @@ func WithCircuit(c CircuitSettings) Option {
 		d := defaults().circuit
 		if c.Signals != 0 {
 			d.Signals = c.Signals
-			s.within("WithCircuit.Signals", float64(c.Signals), 1, 4)
+			s.Within("WithCircuit.Signals", float64(c.Signals), 1, 4)
 		}
 		if c.Hold != 0 {
 			d.Hold = c.Hold
-			s.lasting("WithCircuit.Hold", c.Hold, 0, 10*time.Minute)
+			s.Lasting("WithCircuit.Hold", c.Hold, 0, 10*time.Minute)
 		}
 		if c.CoolDown != 0 {
 			d.CoolDown = c.CoolDown
-			s.lasting("WithCircuit.CoolDown", c.CoolDown, 10*time.Millisecond, time.Hour)
+			s.Lasting("WithCircuit.CoolDown", c.CoolDown, 10*time.Millisecond, time.Hour)
 		}
 		if c.Probes != 0 {
 			d.Probes = c.Probes
-			s.within("WithCircuit.Probes", c.Probes, math.SmallestNonzeroFloat64, 1e6)
+			s.Within("WithCircuit.Probes", c.Probes, math.SmallestNonzeroFloat64, 1e6)
 		}
 		if c.ProbeFor != 0 {
 			d.ProbeFor = c.ProbeFor
-			s.lasting("WithCircuit.ProbeFor", c.ProbeFor, 10*time.Millisecond, time.Hour)
+			s.Lasting("WithCircuit.ProbeFor", c.ProbeFor, 10*time.Millisecond, time.Hour)
 		}
 		s.circuit = d
 	}
@@ -426,9 +379,7 @@ func WithSeed(seed uint64) Option {
 // clients repeat at once; 503 without this option.
 func WithStatus(status int) Option {
 	return func(s *settings) {
-		if !refuse.ValidStatus(status) || status == http.StatusRequestTimeout {
-			s.fault("WithStatus", status, "must be between 400 and 599 and not 408")
-		}
+		s.RefusalStatus("WithStatus", status)
 		s.status = status
 	}
 }
@@ -437,9 +388,7 @@ func WithStatus(status int) Option {
 // bytes.
 func WithMessage(message string) Option {
 	return func(s *settings) {
-		if len(message) > 1024 {
-			s.fault("WithMessage", len(message), "must not be longer than 1024 bytes")
-		}
+		s.Message("WithMessage", message)
 		s.message = message
 	}
 }
@@ -448,7 +397,7 @@ func WithMessage(message string) Option {
 // without this option.
 func WithMaxRetryAfter(d time.Duration) Option {
 	return func(s *settings) {
-		s.lasting("WithMaxRetryAfter", d, time.Second, 24*time.Hour)
+		s.Lasting("WithMaxRetryAfter", d, time.Second, 24*time.Hour)
 		s.maxRetryAfter = d
 	}
 }
@@ -456,9 +405,7 @@ func WithMaxRetryAfter(d time.Duration) Option {
 // WithRejectionHandler answers refused requests in your own way.
 func WithRejectionHandler(reject handrail.RejectionHandler) Option {
 	return func(s *settings) {
-		if reject == nil {
-			s.fault("WithRejectionHandler", nil, "needs a function")
-		}
+		s.Func("WithRejectionHandler", reject != nil)
 		s.reject = reject
 	}
 }
@@ -479,9 +426,7 @@ type Event struct {
 // the callback blocks, events beyond 1024 are dropped and counted in Stats.
 func OnShed(callback func(Event)) Option {
 	return func(s *settings) {
-		if callback == nil {
-			s.fault("OnShed", nil, "needs a function")
-		}
+		s.Func("OnShed", callback != nil)
 		s.onShed = notify.New(callback)
 	}
 }
@@ -490,10 +435,8 @@ func OnShed(callback func(Event)) Option {
 // order, on a goroutine of its own.
 func OnStateChange(callback func(from, to CircuitState)) Option {
 	return func(s *settings) {
-		if callback == nil {
-			s.fault("OnStateChange", nil, "needs a function")
-			return
+		if s.Func("OnStateChange", callback != nil) {
+			s.onStateChange = notify.New(func(t turn) { callback(t.from, t.to) })
 		}
-		s.onStateChange = notify.New(func(t turn) { callback(t.from, t.to) })
 	}
 }

@@ -11,27 +11,9 @@ import (
 	"time"
 
 	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/optiontest"
 	"github.com/handrail-go/handrail/shed"
 )
-
-// faults are the faults of an error, however they are joined.
-func faults(t *testing.T, err error) (all []*handrail.OptionError) {
-	t.Helper()
-	if err == nil {
-		return nil
-	}
-	if one, ok := err.(*handrail.OptionError); ok {
-		return []*handrail.OptionError{one}
-	}
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		t.Fatalf("%T is neither an option's fault nor several", err)
-	}
-	for _, e := range joined.Unwrap() {
-		all = append(all, faults(t, e)...)
-	}
-	return all
-}
 
 var nan = math.NaN()
 
@@ -58,12 +40,15 @@ var wrong = []struct {
 	{"WithSampler", "<nil>", []shed.Option{shed.WithSampler(nil)}},
 	{"WithPriority", "<nil>", []shed.Option{shed.WithPriority(nil)}},
 	{"WithPriorityHeader", "<nil>", []shed.Option{shed.WithPriorityHeader("")}},
+	{"WithPriorityHeader", "X-Priority:", []shed.Option{shed.WithPriorityHeader("X-Priority:")}},
 	{"WithTenant", "<nil>", []shed.Option{shed.WithTenant(nil)}},
 	{"WithMaxTenants", "0", []shed.Option{shed.WithMaxTenants(0)}},
 	{"WithMaxTenants", "-1", []shed.Option{shed.WithMaxTenants(-1)}},
 	{"WithMaxTenants", "1.000001e+06", []shed.Option{shed.WithMaxTenants(1_000_001)}},
 	{"WithAttempt", "<nil>", []shed.Option{shed.WithAttempt(nil)}},
 	{"WithAttemptHeader", "<nil>", []shed.Option{shed.WithAttemptHeader("")}},
+	{"WithAttemptHeader", "X Attempt", []shed.Option{shed.WithAttemptHeader("X Attempt")}},
+	{"WithAttemptHeader", "X-Versuché", []shed.Option{shed.WithAttemptHeader("X-Versuché")}},
 	{"WithExempt", "<nil>", []shed.Option{shed.WithExempt(nil)}},
 	{"WithLongLived", "<nil>", []shed.Option{shed.WithLongLived(nil)}},
 	{"WithLimits", "0", []shed.Option{shed.WithLimits(0, 1, 1)}},
@@ -119,7 +104,7 @@ func TestEveryWrongOptionIsRefusedAndNamed(t *testing.T) {
 			if fault.Package != "shed" || fault.Option != tc.option || fmt.Sprint(fault.Value) != tc.value || fault.Reason == "" {
 				t.Errorf("the fault is %+v", *fault)
 			}
-			for _, f := range faults(t, err) {
+			for _, f := range optiontest.Faults(t, err) {
 				if f.Option != tc.option && tc.option != "Using" { // which leaves Custom without a function
 					t.Errorf("one mistake was also reported as %v", f)
 				}
@@ -146,7 +131,7 @@ func TestAllFaultsAreReportedAtOnce(t *testing.T) {
 	opts = append(opts, shed.Basic(), shed.WithLimits(1, 1, 1), shed.WithRates(0, 1))
 	_, err := shed.New(opts...)
 	var got []string
-	for _, f := range faults(t, err) {
+	for _, f := range optiontest.Faults(t, err) {
 		got = append(got, f.Option)
 	}
 	if !slices.Equal(got, want) {

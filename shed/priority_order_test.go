@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/shed"
 )
 
@@ -182,7 +183,7 @@ func (o *orderCheck) check(step string) {
 func TestNoRequestIsShedWhileOneThatMattersLessIsLetIn(t *testing.T) {
 	seen := map[shed.Reason]int{}
 	var admitted uint64
-	for seed := range either[uint64](10, 4) {
+	for seed := range race.Either[uint64](10, 4) {
 		bubble(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 99))
 			limit := 1 + rng.IntN(8)
@@ -321,7 +322,7 @@ func TestOverloadIsCarriedByTheLeastImportantClasses(t *testing.T) {
 		for rank := range handrail.Priorities {
 			senders = append(senders, sender{rate: 1200, headers: []string{classHeader, handrail.PriorityOfRank(rank).String()}})
 		}
-		got := traffic(t, h, 3, either(4*time.Second, 2*time.Second), senders)
+		got := traffic(t, h, 3, race.Either(4*time.Second, 2*time.Second), senders)
 		for rank, want := range []float64{1, 2000./1200 - 1, 0, 0, 0} {
 			if share := got[rank].share(); share < want-.05 || share > want+.05 {
 				t.Errorf("%v: served %.3f, want %.2f", handrail.PriorityOfRank(rank), share, want)

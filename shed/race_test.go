@@ -13,6 +13,7 @@ import (
 
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/internal/leaktest"
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/shed"
 )
 
@@ -20,7 +21,7 @@ import (
 // times as it takes for every interleaving to happen.
 func TestAGrantThatMeetsItsClientsLeavingGoesToTheNext(t *testing.T) {
 	const limit, crowd = 2, 8
-	rounds := either(16_000, 1000)
+	rounds := race.Either(16_000, 1000)
 	bubble(t, func(t *testing.T) {
 		s := shedder(t, fixed(limit))
 		entered := make(chan chan struct{}, crowd+limit)
@@ -98,7 +99,7 @@ func TestAGrantThatMeetsItsClientsLeavingGoesToTheNext(t *testing.T) {
 // The last one inside leaves at the moment at which another request finds the
 // slots taken: one of the two has to see the other.
 func TestAnArrivalThatMeetsTheLastDepartureIsNotForgotten(t *testing.T) {
-	rounds := either(20_000, 4000)
+	rounds := race.Either(20_000, 4000)
 	bubble(t, func(t *testing.T) {
 		s := shedder(t, fixed(1))
 		entered := make(chan chan struct{}, 2)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/shed"
 )
 
@@ -223,7 +224,7 @@ func TestRetryAfterGrowsWithTheTimeTheQueueNeedsToDrain(t *testing.T) {
 }
 
 func TestARefusalAllocatesAtMostOnce(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("allocations are different under the race detector")
 	}
 	bubble(t, func(t *testing.T) {

@@ -87,15 +87,15 @@ func (s *Shedder) Update(opts ...Option) error {
 		return err
 	}
 	if set.sampler != old.sampler {
-		set.fault("WithSampler", nil, "cannot be changed while serving")
+		set.Fault("WithSampler", nil, "cannot be changed while serving")
 	}
 	if set.tenants != old.tenants {
-		set.fault("WithMaxTenants", set.tenants, "cannot be changed while serving")
+		set.Fault("WithMaxTenants", set.tenants, "cannot be changed while serving")
 	}
 	if set.seed != old.seed {
-		set.fault("WithSeed", set.seed, "cannot be changed while serving")
+		set.Fault("WithSeed", set.seed, "cannot be changed while serving")
 	}
-	if err := set.err(); err != nil {
+	if err := set.Err(); err != nil {
 		return err
 	}
 	s.use(&set)

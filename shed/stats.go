@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/metric"
 	"github.com/handrail-go/handrail/load"
 )
 
@@ -125,32 +126,24 @@ func (g *gate) report(out *Stats) {
 // Collect implements [handrail.Source].
 func (s *Shedder) Collect(emit func(handrail.Metric)) {
 	st := s.Stats()
-	name := handrail.Label{Name: "name", Value: st.Name}
-	gauge := func(metric, help string, value float64, labels ...handrail.Label) {
-		emit(handrail.Metric{Name: "handrail_shed_" + metric, Help: help, Kind: handrail.Gauge,
-			Labels: append([]handrail.Label{name}, labels...), Value: value})
-	}
-	counter := func(metric, help string, value uint64, labels ...handrail.Label) {
-		emit(handrail.Metric{Name: "handrail_shed_" + metric + "_total", Help: help, Kind: handrail.Counter,
-			Labels: append([]handrail.Label{name}, labels...), Value: float64(value)})
-	}
-	gauge("in_flight_requests", "Requests that hold a slot.", float64(st.InFlight))
-	gauge("waiting_requests", "Requests in the waiting room.", float64(st.Waiting))
-	gauge("long_lived_requests", "Admitted exchanges that are long by nature and hold no slot.", float64(st.LongLived))
-	gauge("limit_requests", "Slots there are now.", float64(st.Limit))
-	gauge("base_latency_seconds", "Latency in the handler without a queue.", st.Base.Seconds())
-	gauge("throughput_requests_per_second", "Completions per second as the control law sees them.", st.Throughput)
-	gauge("pressure_ratio", "Weighted pressure, 0 to 1.", st.Pressure)
-	gauge("circuit_state", "State of the circuit strategy: 0 closed, 1 open, 2 probing.", float64(st.Circuit))
-	gauge("tenants", "Tenants told apart now.", float64(st.Tenants))
+	m := metric.New("handrail_shed_", st.Name, emit)
+	m.Gauge("in_flight_requests", "Requests that hold a slot.", float64(st.InFlight))
+	m.Gauge("waiting_requests", "Requests in the waiting room.", float64(st.Waiting))
+	m.Gauge("long_lived_requests", "Admitted exchanges that are long by nature and hold no slot.", float64(st.LongLived))
+	m.Gauge("limit_requests", "Slots there are now.", float64(st.Limit))
+	m.Gauge("base_latency_seconds", "Latency in the handler without a queue.", st.Base.Seconds())
+	m.Gauge("throughput_requests_per_second", "Completions per second as the control law sees them.", st.Throughput)
+	m.Gauge("pressure_ratio", "Weighted pressure, 0 to 1.", st.Pressure)
+	m.Gauge("circuit_state", "State of the circuit strategy: 0 closed, 1 open, 2 probing.", float64(st.Circuit))
+	m.Gauge("tenants", "Tenants told apart now.", float64(st.Tenants))
 	for _, c := range st.ByPriority {
 		class := handrail.Label{Name: "priority", Value: c.Priority.String()}
-		counter("admitted_requests", "Requests let in.", c.Admitted, class)
+		m.Counter("admitted_requests", "Requests let in.", c.Admitted, class)
 		for why := admitted + 1; why < ReasonGone; why++ {
-			counter("refused_requests", "Requests shed, or in a dry run what would have been.", c.Reasons[why],
+			m.Counter("refused_requests", "Requests shed, or in a dry run what would have been.", c.Reasons[why],
 				class, handrail.Label{Name: "reason", Value: why.String()})
 		}
 	}
-	counter("gone_requests", "Clients that left while their request waited.", st.Gone)
-	counter("dropped_events", "Events not handed to a callback that blocked.", st.DroppedEvents)
+	m.Counter("gone_requests", "Clients that left while their request waited.", st.Gone)
+	m.Counter("dropped_events", "Events not handed to a callback that blocked.", st.DroppedEvents)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/golden"
 	"github.com/handrail-go/handrail/load"
 	"github.com/handrail-go/handrail/shed"
 )
@@ -324,6 +325,7 @@ func TestMetricsTellWhatTheStatisticsTell(t *testing.T) {
 		synctest.Wait()
 		must(t, s.Update(shed.WithMaxWait(0)))
 		get(h, classHeader, "low")
+		golden.Metrics(t, "testdata/metrics.golden", s)
 		values := map[string]float64{}
 		for _, m := range metrics(s) {
 			values[strings.TrimPrefix(id(m), "handrail_shed_")] = m.Value

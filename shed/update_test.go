@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/optiontest"
 	"github.com/handrail-go/handrail/shed"
 )
 
@@ -135,14 +136,14 @@ func TestAWrongUpdateChangesNothing(t *testing.T) {
 		} {
 			before := s.Stats()
 			err := s.Update(opts...)
-			if len(faults(t, err)) != 1 {
+			if len(optiontest.Faults(t, err)) != 1 {
 				t.Errorf("%s: %v", name, err)
 			}
 			if after := s.Stats(); !reflect.DeepEqual(before, after) {
 				t.Errorf("%s: %+v became %+v", name, before, after)
 			}
 		}
-		if err := s.Update(shed.WithStatus(1), shed.WithSeed(9), shed.WithSampler(other), shed.WithMaxTenants(3)); len(faults(t, err)) < 1 || !strings.Contains(err.Error(), "WithStatus") {
+		if err := s.Update(shed.WithStatus(1), shed.WithSeed(9), shed.WithSampler(other), shed.WithMaxTenants(3)); len(optiontest.Faults(t, err)) < 1 || !strings.Contains(err.Error(), "WithStatus") {
 			t.Errorf("%v", err)
 		}
 		must(t, s.Update())

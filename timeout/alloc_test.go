@@ -5,12 +5,13 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/timeout"
 )
 
 // Allocations are exact, so what a request may cost of them is pinned.
 func TestARequestAllocatesAsLittleAsItDid(t *testing.T) {
-	if either(false, true) {
+	if race.Either(false, true) {
 		t.Skip("allocations are different under the race detector")
 	}
 	silent := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})

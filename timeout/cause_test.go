@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/timeout"
 )
 
@@ -40,7 +41,7 @@ func (yielding) yield() {
 func TestAtACutTheContextHasTheDeadlineAndNotACancellation(t *testing.T) {
 	t.Parallel()
 	inBubble(t, lanes, func(t *testing.T, l lane) {
-		crowd, rounds := 8, either(12, 4)
+		crowd, rounds := 8, race.Either(12, 4)
 		to := made(t, timeout.Basic(time.Second), timeout.WithName("mine"))
 		n := connect(t, l, to.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			io.WriteString(w, "the beginning")

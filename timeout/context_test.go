@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/handrail-go/handrail/internal/race"
 )
 
 type key struct{}
@@ -143,7 +145,7 @@ func TestALiftedDeadlineIsTheParents(t *testing.T) {
 func TestItBehavesAsAContextOfTheStandardLibrary(t *testing.T) {
 	t.Parallel()
 	seeds := uint64(3000)
-	if raceEnabled {
+	if race.Enabled {
 		seeds = 800
 	}
 	for seed := range seeds {

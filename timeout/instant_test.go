@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/timeout"
 )
 
@@ -149,7 +150,7 @@ func TestADrawHasOneWinner(t *testing.T) {
 	inBubble(t, lanes, func(t *testing.T, l lane) {
 		to := made(t, timeout.Basic(d))
 		n := connect(t, l, to.Wrap(after(d)))
-		rounds, crowd := either(40, 6), 25
+		rounds, crowd := race.Either(40, 6), 25
 		var done, late uint64
 		for range rounds {
 			replies := make(chan *reply, crowd)

@@ -1,7 +1,6 @@
 package timeout
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -10,7 +9,7 @@ import (
 
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/internal/notify"
-	"github.com/handrail-go/handrail/internal/refuse"
+	"github.com/handrail-go/handrail/internal/option"
 )
 
 // Option changes one setting of a [Timeout]. A later option wins.
@@ -18,6 +17,8 @@ type Option func(*settings)
 
 // settings are all that options can say.
 type settings struct {
+	option.Faults
+
 	name string
 
 	fallback   time.Duration
@@ -39,14 +40,13 @@ type settings struct {
 	reject  handrail.RejectionHandler
 
 	onTimeout *notify.Queue[Event]
-
-	faults []error
 }
 
 const longest = 24 * time.Hour
 
 func defaults() settings {
 	return settings{
+		Faults:    option.Faults{Package: "timeout"},
 		fallback:  30 * time.Second,
 		operation: handrail.ByRoute,
 		status:    http.StatusServiceUnavailable,
@@ -55,49 +55,25 @@ func defaults() settings {
 }
 
 func (s *settings) apply(opts []Option) error {
-	for i, o := range opts {
-		if o == nil {
-			s.fault("Option", i, "is nil")
-			continue
-		}
-		o(s)
-	}
+	option.Apply(&s.Faults, s, opts)
 	s.check()
-	return errors.Join(s.faults...)
-}
-
-func (s *settings) fault(option string, value any, reason string) {
-	s.faults = append(s.faults, &handrail.OptionError{Package: "timeout", Option: option, Value: value, Reason: reason})
+	return s.Err()
 }
 
 // check finds the faults that no option has alone.
 func (s *settings) check() {
 	if len(s.tenants) > 0 && s.tenant == nil {
-		s.fault("WithTenants", len(s.tenants), "needs WithTenant to tell tenants apart")
+		s.Fault("WithTenants", len(s.tenants), "needs WithTenant to tell tenants apart")
 	}
 	if f, ok := s.calculator.(faulty); ok {
-		s.faults = append(s.faults, f.faults()...)
-	}
-}
-
-// positive reports a fault unless 0 < d <= 24 h.
-func (s *settings) positive(option string, d time.Duration) {
-	if d <= 0 || d > longest {
-		s.fault(option, d, fmt.Sprintf("must be above 0 and at most %v", longest))
-	}
-}
-
-// optional is positive or 0.
-func (s *settings) optional(option string, d time.Duration) {
-	if d != 0 {
-		s.positive(option, d)
+		s.Add(f.faults()...)
 	}
 }
 
 // table checks and copies timeouts by key.
 func (s *settings) table(option string, timeouts map[string]time.Duration) map[string]time.Duration {
 	for _, key := range slices.Sorted(maps.Keys(timeouts)) {
-		s.positive(fmt.Sprintf("%s[%q]", option, key), timeouts[key])
+		s.Positive(fmt.Sprintf("%s[%q]", option, key), timeouts[key], longest)
 	}
 	return maps.Clone(timeouts)
 }
@@ -106,7 +82,7 @@ func (s *settings) table(option string, timeouts map[string]time.Duration) map[s
 // without this option.
 func Basic(d time.Duration) Option {
 	return func(s *settings) {
-		s.positive("Basic", d)
+		s.Positive("Basic", d, longest)
 		s.fallback = d
 		s.operations, s.tenants, s.calculator = nil, nil, nil
 	}
@@ -117,7 +93,7 @@ func Basic(d time.Duration) Option {
 // WithOperation.
 func PerOperation(d time.Duration, timeouts map[string]time.Duration) Option {
 	return func(s *settings) {
-		s.positive("PerOperation", d)
+		s.Positive("PerOperation", d, longest)
 		s.fallback = d
 		s.operations = s.table("PerOperation", timeouts)
 	}
@@ -127,7 +103,7 @@ func PerOperation(d time.Duration, timeouts map[string]time.Duration) Option {
 // does not name. It needs WithTenant.
 func PerTenant(d time.Duration, timeouts map[string]time.Duration) Option {
 	return func(s *settings) {
-		s.positive("PerTenant", d)
+		s.Positive("PerTenant", d, longest)
 		s.fallback = d
 		s.tenants = s.table("PerTenant", timeouts)
 	}
@@ -136,7 +112,7 @@ func PerTenant(d time.Duration, timeouts map[string]time.Duration) Option {
 // Dynamic has each request's timeout calculated from d.
 func Dynamic(d time.Duration, calc Calculator) Option {
 	return func(s *settings) {
-		s.positive("Dynamic", d)
+		s.Positive("Dynamic", d, longest)
 		s.fallback = d
 		WithCalculator(calc)(s)
 	}
@@ -146,9 +122,7 @@ func Dynamic(d time.Duration, calc Calculator) Option {
 // 64 bytes; empty without this option.
 func WithName(name string) Option {
 	return func(s *settings) {
-		if len(name) > 64 {
-			s.fault("WithName", name, "must not be longer than 64 bytes")
-		}
+		s.Name("WithName", name)
 		s.name = name
 	}
 }
@@ -157,7 +131,7 @@ func WithName(name string) Option {
 // and at most 24 h; 30 s without this option.
 func WithDefault(d time.Duration) Option {
 	return func(s *settings) {
-		s.positive("WithDefault", d)
+		s.Positive("WithDefault", d, longest)
 		s.fallback = d
 	}
 }
@@ -167,9 +141,7 @@ func WithDefault(d time.Duration) Option {
 // matched it before: see [handrail.ByMux] for a middleware outside of it.
 func WithOperation(key handrail.KeyFunc) Option {
 	return func(s *settings) {
-		if key == nil {
-			s.fault("WithOperation", nil, "needs a function")
-		}
+		s.Func("WithOperation", key != nil)
 		s.operation = key
 	}
 }
@@ -184,9 +156,7 @@ func WithOperations(timeouts map[string]time.Duration) Option {
 // choose the key.
 func WithTenant(key handrail.KeyFunc) Option {
 	return func(s *settings) {
-		if key == nil {
-			s.fault("WithTenant", nil, "needs a function")
-		}
+		s.Func("WithTenant", key != nil)
 		s.tenant = key
 	}
 }
@@ -202,9 +172,7 @@ func WithTenants(timeouts map[string]time.Duration) Option {
 // would be otherwise.
 func WithCalculator(calc Calculator) Option {
 	return func(s *settings) {
-		if calc == nil {
-			s.fault("WithCalculator", nil, "needs a calculator")
-		}
+		s.Given("WithCalculator", calc != nil, "a calculator")
 		s.calculator = calc
 	}
 }
@@ -213,13 +181,11 @@ func WithCalculator(calc Calculator) Option {
 // has left, in whole milliseconds, or in the format of gRPC if it is
 // Grpc-Timeout. It can only shorten the timeout; what is repeated or malformed
 // is ignored, and 0 is refused before any work is done. So the header may come
-// from anybody. A [Timeout.Transport] sets it on the requests it sends.
+// from anybody. A [Timeout.Transport] sets it on the requests it sends. Its name
+// must be a token (RFC 9110, section 5.6.2).
 func WithDeadlineHeader(header string) Option {
 	return func(s *settings) {
-		if header == "" {
-			s.fault("WithDeadlineHeader", nil, "needs a header's name")
-		}
-		s.deadlineHeader = http.CanonicalHeaderKey(header)
+		s.deadlineHeader = s.Header("WithDeadlineHeader", header)
 	}
 }
 
@@ -227,9 +193,7 @@ func WithDeadlineHeader(header string) Option {
 // by anything a client can claim.
 func WithExempt(exempt func(*http.Request) bool) Option {
 	return func(s *settings) {
-		if exempt == nil {
-			s.fault("WithExempt", nil, "needs a function")
-		}
+		s.Func("WithExempt", exempt != nil)
 		s.exempt = exempt
 	}
 }
@@ -266,7 +230,7 @@ func (p StreamPolicy) String() string {
 func WithStreams(policy StreamPolicy) Option {
 	return func(s *settings) {
 		if policy >= streamPolicies {
-			s.fault("WithStreams", uint8(policy), "is none of the policies")
+			s.Fault("WithStreams", uint8(policy), "is none of the policies")
 		}
 		s.streams = policy
 	}
@@ -277,7 +241,7 @@ func WithStreams(policy StreamPolicy) Option {
 // long as it likes.
 func WithIdleTimeout(d time.Duration) Option {
 	return func(s *settings) {
-		s.optional("WithIdleTimeout", d)
+		s.Optional("WithIdleTimeout", d, longest)
 		s.idleTimeout = d
 	}
 }
@@ -287,7 +251,7 @@ func WithIdleTimeout(d time.Duration) Option {
 // only the deadline does.
 func WithReadTimeout(d time.Duration) Option {
 	return func(s *settings) {
-		s.optional("WithReadTimeout", d)
+		s.Optional("WithReadTimeout", d, longest)
 		s.readTimeout = d
 	}
 }
@@ -298,7 +262,7 @@ func WithReadTimeout(d time.Duration) Option {
 // WriteTimeout, and of what a handler sets itself ([http.ResponseController]).
 func WithWriteTimeout(d time.Duration) Option {
 	return func(s *settings) {
-		s.optional("WithWriteTimeout", d)
+		s.Optional("WithWriteTimeout", d, longest)
 		s.writeTimeout = d
 	}
 }
@@ -308,9 +272,7 @@ func WithWriteTimeout(d time.Duration) Option {
 // must not pile up. Without this option, or with 0, there is no bound.
 func WithMaxOverdue(n int) Option {
 	return func(s *settings) {
-		if n < 0 || n > 1e6 {
-			s.fault("WithMaxOverdue", n, "must be between 0 and 1000000")
-		}
+		s.Count("WithMaxOverdue", n, 0, 1_000_000)
 		s.maxOverdue = n
 	}
 }
@@ -320,9 +282,7 @@ func WithMaxOverdue(n int) Option {
 // 408: some clients repeat such a request at once, and whatever its method.
 func WithStatus(status int) Option {
 	return func(s *settings) {
-		if !refuse.ValidStatus(status) {
-			s.fault("WithStatus", status, "must be between 400 and 599")
-		}
+		s.ErrorStatus("WithStatus", status)
 		s.status = status
 	}
 }
@@ -330,9 +290,7 @@ func WithStatus(status int) Option {
 // WithMessage sets the sentence that a client reads, at most 1024 bytes.
 func WithMessage(message string) Option {
 	return func(s *settings) {
-		if len(message) > 1024 {
-			s.fault("WithMessage", len(message), "must not be longer than 1024 bytes")
-		}
+		s.Message("WithMessage", message)
 		s.message = message
 	}
 }
@@ -343,9 +301,7 @@ func WithMessage(message string) Option {
 // short.
 func WithRejectionHandler(reject handrail.RejectionHandler) Option {
 	return func(s *settings) {
-		if reject == nil {
-			s.fault("WithRejectionHandler", nil, "needs a function")
-		}
+		s.Func("WithRejectionHandler", reject != nil)
 		s.reject = reject
 	}
 }
@@ -370,10 +326,8 @@ type Event struct {
 // counted in Stats.
 func OnTimeout(callback func(Event)) Option {
 	return func(s *settings) {
-		if callback == nil {
-			s.fault("OnTimeout", nil, "needs a function")
-			return
+		if s.Func("OnTimeout", callback != nil) {
+			s.onTimeout = notify.New(callback)
 		}
-		s.onTimeout = notify.New(callback)
 	}
 }

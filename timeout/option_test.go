@@ -13,6 +13,7 @@ import (
 
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/internal/optiontest"
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/timeout"
 )
 
@@ -42,6 +43,8 @@ func TestEveryWrongOptionIsRefusedAndNamed(t *testing.T) {
 		wrong(`WithOperations["x"]`, "-1s", timeout.WithOperations(map[string]time.Duration{"x": -time.Second})),
 		wrong("WithTenant", "<nil>", timeout.WithTenant(nil)),
 		wrong("WithDeadlineHeader", "<nil>", timeout.WithDeadlineHeader("")),
+		wrong("WithDeadlineHeader", "X-Left: 1", timeout.WithDeadlineHeader("X-Left: 1")),
+		wrong("WithDeadlineHeader", "X-Left\x00", timeout.WithDeadlineHeader("X-Left\x00")),
 		wrong("WithExempt", "<nil>", timeout.WithExempt(nil)),
 		wrong("WithStreams", "3", timeout.WithStreams(3)),
 		wrong("WithIdleTimeout", "-1ns", timeout.WithIdleTimeout(-1)),
@@ -182,7 +185,7 @@ func randomDuration(rng *rand.Rand) time.Duration {
 func TestTheTimeoutIsNeverBelowOrAtZeroNorBeyondTheCallers(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
-	for range either(20_000, 3_000) {
+	for range race.Either(20_000, 3_000) {
 		fallback := time.Duration(rng.Int64N(int64(24*time.Hour))) + 1
 		calculated := randomDuration(rng)
 		opts := []timeout.Option{

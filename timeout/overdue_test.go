@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/handrail-go/handrail/internal/leaktest"
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/timeout"
 )
 
@@ -22,7 +23,7 @@ func TestTenThousandHandlersIgnoreTheirContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// The race detector knows 8128 goroutines, and there are two for each
 		// request until its deadline.
-		handlers, wave := either(10_000, 3_000), either(10_000, 1_500)
+		handlers, wave := race.Either(10_000, 3_000), race.Either(10_000, 1_500)
 		const d = time.Second
 		to := made(t, timeout.Basic(d))
 		over := make(chan struct{})
@@ -77,7 +78,7 @@ func TestTenThousandHandlersIgnoreTheirContext(t *testing.T) {
 // On connections of a real server the handlers occupy the serving goroutines.
 func TestHundredsOfConnectionsAreAnsweredWhileTheirHandlersHang(t *testing.T) {
 	leaktest.Check(t)
-	for l, clients := range map[lane]int{plainHTTP1: either(500, 150), foreignHTTP1: 100, plainHTTP2: either(500, 150)} {
+	for l, clients := range map[lane]int{plainHTTP1: race.Either(500, 150), foreignHTTP1: 100, plainHTTP2: race.Either(500, 150)} {
 		t.Run(l.name, func(t *testing.T) {
 			to := made(t, timeout.Basic(100*time.Millisecond))
 			over := make(chan struct{})

@@ -17,6 +17,7 @@ import (
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/internal/httpwrap"
 	"github.com/handrail-go/handrail/internal/leaktest"
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/timeout"
 )
 
@@ -139,7 +140,7 @@ func TestAHandlerAndItsDeadlineMeet(t *testing.T) {
 	const d = 3 * time.Millisecond
 	for _, l := range lanes {
 		t.Run(l.name, func(t *testing.T) {
-			rounds, crowd := either(400, 25), 16
+			rounds, crowd := race.Either(400, 25), 16
 			var events atomic.Uint64
 			to := made(t, timeout.Basic(d), timeout.OnTimeout(func(e timeout.Event) {
 				events.Add(1)
@@ -246,7 +247,7 @@ func TestThousandsOfDrawsAreDecided(t *testing.T) {
 				h := to.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					racer(w, r.URL.Query().Get("id"), func() { time.Sleep(d) })
 				}))
-				rounds, crowd := either(60, 8), 50
+				rounds, crowd := race.Either(60, 8), 50
 				var done, late, cut atomic.Uint64
 				for round := range rounds {
 					var all sync.WaitGroup
@@ -299,7 +300,7 @@ func TestNobodyGetsWhatAHandlerWritesThatWasCutOff(t *testing.T) {
 	leaktest.Check(t)
 	for _, l := range lanes {
 		t.Run(l.name, func(t *testing.T) {
-			rounds := either(150, 8)
+			rounds := race.Either(150, 8)
 			to := made(t, timeout.Basic(5*time.Millisecond))
 			over := make(chan struct{})
 			h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -311,7 +312,7 @@ func TestNobodyGetsWhatAHandlerWritesThatWasCutOff(t *testing.T) {
 				}
 				if r.URL.Path == "/hang" {
 					<-r.Context().Done()
-					for range either(200, 40) {
+					for range race.Either(200, 40) {
 						rw.Header().Set("X-Handler", "of another")
 						rw.WriteHeader(http.StatusTeapot)
 						io.WriteString(rw, id)
@@ -386,7 +387,7 @@ func TestAReaderThatIsLeftBehindTakesNothingFromTheNextRequest(t *testing.T) {
 	} {
 		for _, l := range lanes {
 			t.Run(name+"/"+l.name, func(t *testing.T) {
-				rounds := either(200, 10)
+				rounds := race.Either(200, 10)
 				to := made(t, opts...)
 				var readers sync.WaitGroup
 				s := serve(t, l, to, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -394,7 +395,7 @@ func TestAReaderThatIsLeftBehindTakesNothingFromTheNextRequest(t *testing.T) {
 						body := r.Body
 						readers.Go(func() {
 							p := make([]byte, 64)
-							for range either(300, 60) {
+							for range race.Either(300, 60) {
 								if n, err := body.Read(p); n == 0 && err != nil {
 									time.Sleep(10 * time.Microsecond)
 								}
@@ -458,7 +459,7 @@ func TestTheAnswerMayLookAtTheRequestWhileTheHandlerReturns(t *testing.T) {
 			var all sync.WaitGroup
 			for range 8 {
 				all.Go(func() {
-					for range either(200, 15) {
+					for range race.Either(200, 15) {
 						if re := s.get("/things/7"); re.Response == nil || re.StatusCode != http.StatusTeapot || re.body != "mine" || re.cut != nil {
 							t.Errorf("the client has %v", re)
 						}
@@ -502,7 +503,7 @@ func TestATakeoverMeetsTheDeadline(t *testing.T) {
 			var taken, late atomic.Uint64
 			for range 8 {
 				all.Go(func() {
-					for range either(200, 15) {
+					for range race.Either(200, 15) {
 						re := s.get("/")
 						switch {
 						case re.Response != nil && re.body == "taken" && re.cut == nil:
@@ -558,7 +559,7 @@ func TestStatsMayBeReadAtAnyTime(t *testing.T) {
 			time.Sleep(100 * time.Microsecond)
 		}
 	})
-	for range either(200, 60) {
+	for range race.Either(200, 60) {
 		s.get("/")
 	}
 	close(over)

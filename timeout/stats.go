@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/metric"
 )
 
 // ending is what became of a request.
@@ -136,30 +137,22 @@ func (t *Timeout) Stats() Stats {
 // Collect implements [handrail.Source].
 func (t *Timeout) Collect(emit func(handrail.Metric)) {
 	s := t.Stats()
-	name := handrail.Label{Name: "name", Value: s.Name}
-	gauge := func(metric, help string, value float64) {
-		emit(handrail.Metric{Name: "handrail_timeout_" + metric, Help: help, Kind: handrail.Gauge,
-			Labels: []handrail.Label{name}, Value: value})
-	}
-	counter := func(metric, help string, value uint64, labels ...handrail.Label) {
-		emit(handrail.Metric{Name: "handrail_timeout_" + metric + "_total", Help: help, Kind: handrail.Counter,
-			Labels: append([]handrail.Label{name}, labels...), Value: float64(value)})
-	}
-	counter("requests", "Requests that got a timeout.", s.Requests)
+	m := metric.New("handrail_timeout_", s.Name, emit)
+	m.Counter("requests", "Requests that got a timeout.", s.Requests)
 	how := func(value string) handrail.Label { return handrail.Label{Name: "answer", Value: value} }
-	counter("exceeded_requests", "Requests not done at their deadline.", s.Timeouts-s.Aborted, how("timeout"))
-	counter("exceeded_requests", "Requests not done at their deadline.", s.Aborted, how("aborted"))
-	counter("canceled_requests", "Requests whose client left first.", s.Canceled)
+	m.Counter("exceeded_requests", "Requests not done at their deadline.", s.Timeouts-s.Aborted, how("timeout"))
+	m.Counter("exceeded_requests", "Requests not done at their deadline.", s.Aborted, how("aborted"))
+	m.Counter("canceled_requests", "Requests whose client left first.", s.Canceled)
 	why := func(r Reason) handrail.Label { return handrail.Label{Name: "reason", Value: r.String()} }
-	counter("refused_requests", "Requests refused before any work.", s.Expired, why(ReasonExpired))
-	counter("refused_requests", "Requests refused before any work.", s.Refused, why(ReasonOverdue))
-	gauge("overdue_requests", "Handlers still running after their deadline.", float64(s.Overdue))
-	gauge("long_lived_requests", "Hijacked connections and spared streams.", float64(s.LongLived))
-	gauge("chosen_min_seconds", "Shortest timeout chosen.", s.MinTimeout.Seconds())
-	gauge("chosen_mean_seconds", "Mean timeout chosen.", s.MeanTimeout.Seconds())
-	gauge("chosen_max_seconds", "Longest timeout chosen.", s.MaxTimeout.Seconds())
-	gauge("duration_min_seconds", "Shortest duration of a request.", s.MinDuration.Seconds())
-	gauge("duration_mean_seconds", "Mean duration of a request.", s.MeanDuration.Seconds())
-	gauge("duration_max_seconds", "Longest duration of a request.", s.MaxDuration.Seconds())
-	counter("dropped_events", "Events not handed to a callback that blocked.", s.DroppedEvents)
+	m.Counter("refused_requests", "Requests refused before any work.", s.Expired, why(ReasonExpired))
+	m.Counter("refused_requests", "Requests refused before any work.", s.Refused, why(ReasonOverdue))
+	m.Gauge("overdue_requests", "Handlers still running after their deadline.", float64(s.Overdue))
+	m.Gauge("long_lived_requests", "Hijacked connections and spared streams.", float64(s.LongLived))
+	m.Gauge("chosen_min_seconds", "Shortest timeout chosen.", s.MinTimeout.Seconds())
+	m.Gauge("chosen_mean_seconds", "Mean timeout chosen.", s.MeanTimeout.Seconds())
+	m.Gauge("chosen_max_seconds", "Longest timeout chosen.", s.MaxTimeout.Seconds())
+	m.Gauge("duration_min_seconds", "Shortest duration of a request.", s.MinDuration.Seconds())
+	m.Gauge("duration_mean_seconds", "Mean duration of a request.", s.MeanDuration.Seconds())
+	m.Gauge("duration_max_seconds", "Longest duration of a request.", s.MaxDuration.Seconds())
+	m.Counter("dropped_events", "Events not handed to a callback that blocked.", s.DroppedEvents)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/golden"
 	"github.com/handrail-go/handrail/timeout"
 )
 
@@ -84,6 +85,7 @@ func TestEveryFigureIsMovedByWhatItCounts(t *testing.T) {
 			t.Errorf("\n%+v, want\n%+v", s, want)
 		}
 
+		golden.Metrics(t, "testdata/metrics.golden", to)
 		values := map[string]float64{}
 		kinds := map[string]handrail.MetricKind{}
 		to.Collect(func(m handrail.Metric) {

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/handrail-go/handrail/internal/roundtrip"
 )
 
 // Transport returns a client's side of the policy: a [http.RoundTripper] that
@@ -36,22 +38,12 @@ import (
 // the caller's counts as a timeout too. For durations and for a calculator that
 // learns, a request ends with its response body.
 func (t *Timeout) Transport(base http.RoundTripper) http.RoundTripper {
-	if base == nil {
-		base = http.DefaultTransport
-	}
-	return &transport{t, base}
+	return &transport{roundtrip.Over(base), t}
 }
 
 type transport struct {
-	t    *Timeout
-	base http.RoundTripper
-}
-
-// CloseIdleConnections is what [http.Client.CloseIdleConnections] looks for.
-func (p *transport) CloseIdleConnections() {
-	if c, ok := p.base.(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
-	}
+	roundtrip.Base
+	t *Timeout
 }
 
 func (p *transport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -66,7 +58,7 @@ func (p *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	d, learns, limited := t.choose(r, now)
 	if !limited {
 		sent = true
-		return p.base.RoundTrip(r)
+		return p.Base.RoundTrip(r)
 	}
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
@@ -97,7 +89,7 @@ func (p *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		out.Header[name] = []string{formatRemaining(name, d)}
 	}
 	t.tally.begin(d)
-	return c.send(p.base, out, &sent)
+	return c.send(p.RoundTripper, out, &sent)
 }
 
 // call is one request that was sent, and the body of its response.

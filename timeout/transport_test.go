@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/handrail-go/handrail/internal/leaktest"
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/timeout"
 )
 
@@ -831,7 +832,7 @@ func TestManyRequestsLeaveNothingBehindAndShareConnections(t *testing.T) {
 					fresh.Add(1)
 				}
 			}})
-			requests := either(1000, 240)
+			requests := race.Either(1000, 240)
 			for i := range requests {
 				n := (i % 3) * 20_000 // nothing, what fits into a buffer, and what does not
 				resp, err := client.Do(outgoing(ctx, "GET", srv.URL+"/?n="+strconv.Itoa(n), nil))
@@ -872,7 +873,7 @@ func TestManyRequestsThatFailLeaveNothingBehind(t *testing.T) {
 			client := &http.Client{Transport: to.Transport(srv.Client().Transport)}
 			defer client.CloseIdleConnections()
 			var all sync.WaitGroup
-			rounds := either(20, 4)
+			rounds := race.Either(20, 4)
 			for worker := range 50 {
 				all.Go(func() {
 					for i := range rounds {

@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"unsafe"
+
+	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/option"
 )
 
 var update = flag.Bool("update", false, "write golden files anew")
@@ -32,11 +35,36 @@ func Compare(t *testing.T, file string, settings ...Settings) {
 		fmt.Fprintf(&got, "%s\n", s.Name)
 		render(&got, "\t", reflect.ValueOf(s.Value).Elem())
 	}
+	compare(t, file, got.String())
+}
+
+// Metrics fails the test at every line in which what source collects now, in
+// this order and with these values, differs from what the file says.
+func Metrics(t *testing.T, file string, source handrail.Source) {
+	t.Helper()
+	var got strings.Builder
+	source.Collect(func(m handrail.Metric) {
+		fmt.Fprintf(&got, "%v %s", m.Kind, m.Name)
+		for _, l := range m.Labels {
+			fmt.Fprintf(&got, " %s=%q", l.Name, l.Value)
+		}
+		if m.Kind == handrail.Histogram {
+			fmt.Fprintf(&got, " %d, %.9g in all %v", m.Count, m.Sum, m.Buckets)
+		} else {
+			fmt.Fprintf(&got, " %.9g", m.Value) // on all processors alike
+		}
+		fmt.Fprintf(&got, " // %s\n", m.Help)
+	})
+	compare(t, file, got.String())
+}
+
+func compare(t *testing.T, file, got string) {
+	t.Helper()
 	if *update {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -44,7 +72,7 @@ func Compare(t *testing.T, file string, settings ...Settings) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	was, is := strings.Split(string(want), "\n"), strings.Split(got.String(), "\n")
+	was, is := strings.Split(string(want), "\n"), strings.Split(got, "\n")
 	for i := range max(len(was), len(is)) {
 		a, b := line(was, i), line(is, i)
 		if a != b {
@@ -65,6 +93,9 @@ func line(lines []string, i int) string {
 func render(to io.Writer, indent string, v reflect.Value) {
 	for i := range v.NumField() {
 		name, field := v.Type().Field(i).Name, v.Field(i)
+		if field.Type() == reflect.TypeFor[option.Faults]() {
+			continue // what checks the settings is none of them
+		}
 		if s, ok := printable(field); ok {
 			fmt.Fprintf(to, "%s%s: %s\n", indent, name, s)
 			continue
