@@ -30,7 +30,8 @@ type Exchange struct {
 	Route string
 
 	// Status is the final status, 200 where the handler chose none, 0 in Start
-	// and where there was none because of a panic or abort.
+	// and where there was none because of a panic, an abort, or a client that
+	// left before.
 	Status int
 	// RequestBytes is the length of the request's body, -1 where that is not
 	// known. ResponseBytes is what was written of the response's body.
@@ -42,8 +43,9 @@ type Exchange struct {
 	// cause's outcome if there is one, the status if that is 500 or above, and
 	// "" where all is well.
 	ErrorType string
-	// Panic is what the handler panicked with, nil where it did not; Stack is
-	// where, cut to 16 KiB.
+	// Panic is what the handler panicked with, nil where it did not and where
+	// that was http.ErrAbortHandler; Stack is where, cut to 16 KiB. A Goexit is
+	// an abort.
 	Panic any
 	Stack []byte
 	// LongLived says that the exchange was an event stream or that its
@@ -59,12 +61,18 @@ type Exchange struct {
 	// Attrs are what handlers added with [AddAttrs].
 	Attrs []slog.Attr
 
-	ctx context.Context
+	ctx  context.Context
+	note note
 }
 
 // Context is the request's context. In Start it is the one that the handler
 // will get.
-func (x *Exchange) Context() context.Context { return x.ctx }
+func (x *Exchange) Context() context.Context {
+	if x.ctx == nil {
+		return context.Background()
+	}
+	return x.ctx
+}
 
 // SetContext gives the handler, and the sinks after this one, a context that is
 // derived from Context. It is for Start only.

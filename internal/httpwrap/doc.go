@@ -1,6 +1,6 @@
 // Package httpwrap is the one http.ResponseWriter wrapper of this toolkit. It
 // passes everything through and remembers what became of the response: its
-// status, its size, whether it was committed or hijacked, and why it ended.
+// status, its size, whether it was committed or hijacked, and who ended it and why.
 //
 // The first middleware that needs to know wraps the writer, and those further
 // in find that wrapper and share it, so that a chain of any length wraps once:

@@ -1,0 +1,100 @@
+package observe
+
+import (
+	"maps"
+	"net/url"
+	"strings"
+)
+
+// Redacted stands in the place of a value that is not to be logged.
+const Redacted = "REDACTED"
+
+// maxNameLen bounds a name that is compared. What is longer is redacted.
+const maxNameLen = 128
+
+// secrets are names under which secrets usually travel.
+var secrets = []string{
+	"authorization", "proxy-authorization", "x-authorization", "cookie", "set-cookie",
+	"password", "passwd", "pwd", "passphrase", "secret", "client_secret", "private_key",
+	"token", "access_token", "refresh_token", "id_token", "auth_token", "x-auth-token", "bearer", "jwt",
+	"api_key", "apikey", "x-api-key", "access_key", "secret_key", "aws_secret_access_key",
+	"session", "session_id", "sessionid", "sid", "csrf_token", "x-csrf-token", "x-xsrf-token",
+	"signature", "sig", "x-amz-signature", "x-amz-security-token", "x-amz-credential", "x-goog-signature",
+	"credential", "credentials", "otp", "pin", "x-forwarded-access-token", "x-vault-token",
+}
+
+// redacted are names in lower case, with _ for -.
+type redacted map[string]struct{}
+
+func newRedacted(names ...string) redacted { return redacted{}.with(names...) }
+
+func (r redacted) with(names ...string) redacted {
+	r = maps.Clone(r)
+	for _, name := range names {
+		r[strings.ReplaceAll(strings.ToLower(name), "-", "_")] = struct{}{}
+	}
+	return r
+}
+
+// has says whether the value of that name must not be logged.
+func (r redacted) has(name string) bool {
+	if len(name) > maxNameLen {
+		return true
+	}
+	var buf [maxNameLen]byte
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case c == '-':
+			c = '_'
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		case c >= 0x80:
+			_, found := r[strings.ReplaceAll(strings.ToLower(name), "-", "_")]
+			return found
+		}
+		buf[i] = c
+	}
+	_, found := r[string(buf[:len(name)])]
+	return found
+}
+
+// query returns a raw query with redacted values, of at most n bytes.
+func (r redacted) query(raw string, n int) string {
+	var out strings.Builder
+	for i := 0; raw != "" && out.Len() <= n; i++ {
+		var part string
+		var separator byte
+		if at := strings.IndexAny(raw, "&;"); at >= 0 {
+			part, separator, raw = raw[:at], raw[at], raw[at+1:]
+		} else {
+			part, raw = raw, ""
+		}
+		name, value, valued := strings.Cut(part, "=")
+		out.WriteString(name)
+		if valued {
+			out.WriteByte('=')
+			if value != "" && r.hides(name) {
+				value = Redacted
+			}
+			out.WriteString(value)
+		}
+		if separator != 0 {
+			out.WriteByte(separator)
+		}
+	}
+	return limit(out.String(), n)
+}
+
+// hides is has for a name as it stands in a query.
+func (r redacted) hides(name string) bool {
+	plain, err := url.QueryUnescape(name)
+	if err != nil {
+		return true
+	}
+	plain = strings.TrimSpace(plain)
+	if base, _, indexed := strings.Cut(plain, "["); indexed && r.has(base) {
+		return true // token[], token[0]
+	}
+	return r.has(plain)
+}
