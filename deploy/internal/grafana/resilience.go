@@ -1,0 +1,166 @@
+package main
+
+import "fmt"
+
+func resilience() dashboard {
+	m := func(name string) string { return "handrail_" + name }
+	grow := func(by, name, matchers string) string { return sum(by, rate(m(name), matchers)) }
+	now := func(by, name, matchers string) string { return sum(by, series(m(name), matchers)) }
+	top := func(by, name string) string { return most(by, series(m(name), "")) }
+
+	shedShare := func(by string) string {
+		refused, admitted := grow(by, "shed_refused_requests_total", ""), grow(by, "shed_admitted_requests_total", "")
+		return share(refused, fmt.Sprintf("(%s + %s)", refused, admitted))
+	}
+	timeoutShare := func(by string) string {
+		return share(grow(by, "timeout_exceeded_requests_total", ""), grow(by, "timeout_requests_total", ""))
+	}
+	amplification := func(by string) string {
+		return fmt.Sprintf("%s / (%s > 0)", grow(by, "retry_attempts_total", ""), grow(by, "retry_requests_total", ""))
+	}
+
+	return dashboard{
+		uid: "handrail-resilience", title: "handrail / Resilience",
+		description: "What the policies decide and why: shed, timeout, retry, breaker, bulkhead, and the load they stand in.",
+		variables:   variables("handrail_load_in_flight_requests"),
+		panels: []panel{
+			row("Now"),
+			stat("Shed", "Share of the requests that were refused to keep the others fast.", ratio, shedShare(""), 0.001, 0.05),
+			stat("Timed out", "Share of the requests that were not done at their deadline.", ratio, timeoutShare(""), 0.001, 0.01),
+			stat("Attempts per request", "1 is no retries. What is more is load that retries add.", plain, amplification(""), 1.05, 1.2),
+			stat("Circuits not closed", "Open and half-open ones.", count, now("", "breaker_circuits", `state=~"open|half_open"`), 1, 2),
+			stat("Fullest bulkhead", "Slots taken as a share of those there are.", ratio, top("", "bulkhead_utilization_ratio"), 0.8, 0.95),
+			stat("Pressure", "The worst signal of the busiest instance; 1 is at its threshold.", plain, top("", "load_pressure_ratio"), 0.8, 1),
+
+			row("Shed"),
+			graph("Admitted and refused", "Requests per second by class.", perSecond,
+				q(grow("priority", "shed_admitted_requests_total", ""), "admitted {{priority}}"),
+				q(grow("priority", "shed_refused_requests_total", ""), "refused {{priority}}")).stacked(),
+			graph("Refused, by reason", "limit and displaced: more than can be served. memory: above 90 % of it. timeout and deadline: waited in vain.", perSecond,
+				q(grow("name, reason", "shed_refused_requests_total", ""), "{{name}} {{reason}}")).stacked(),
+			graph("Share refused", "By instance of the policy.", ratio, q(shedShare("name"), "{{name}}")).lines(0.05),
+			graph("Limit and what is inside", "In flight at the limit and requests waiting mean that the limit binds.", count,
+				q(now("name", "shed_limit_requests", ""), "{{name}} limit"),
+				q(now("name", "shed_in_flight_requests", ""), "{{name}} in flight"),
+				q(now("name", "shed_waiting_requests", ""), "{{name}} waiting"),
+				q(now("name", "shed_long_lived_requests", ""), "{{name}} long-lived")),
+			graph("Latency without a queue", "What the control law believes a request takes. A step up is a slower dependency.", seconds,
+				q(top("name", "shed_base_latency_seconds"), "{{name}}")),
+			graph("Throughput", "Completions per second as the control law sees them, and clients that left while waiting.", perSecond,
+				q(now("name", "shed_throughput_requests_per_second", ""), "{{name}} completed"),
+				q(grow("name", "shed_gone_requests_total", ""), "{{name}} left")),
+			graph("Pressure and circuit", "Of the strategies that follow signals. Circuit: 0 closed, 1 open, 2 probing.", plain,
+				q(top("name", "shed_pressure_ratio"), "{{name}} pressure"),
+				q(top("name", "shed_circuit_state"), "{{name}} circuit")),
+
+			row("Timeout"),
+			graph("Timed out", "Share of the requests that were not done at their deadline.", ratio,
+				q(timeoutShare("name"), "{{name}}")).lines(0.01),
+			graph("How they ended", "timeout: the client was told. aborted: the answer had begun, so the connection was cut. canceled: the client left first.", perSecond,
+				q(grow("name, answer", "timeout_exceeded_requests_total", ""), "{{name}} {{answer}}"),
+				q(grow("name", "timeout_canceled_requests_total", ""), "{{name}} canceled"),
+				q(grow("name, reason", "timeout_refused_requests_total", ""), "{{name}} refused, {{reason}}")).stacked(),
+			graph("Handlers still running after their deadline", "They hold memory and locks for nobody. A line that only grows is a handler that ignores its context.", count,
+				q(now("name, instance", "timeout_overdue_requests", ""), "{{name}} {{instance}}")),
+			graph("Timeouts chosen and durations", "Since the start of each instance.", seconds,
+				q(top("name", "timeout_chosen_max_seconds"), "{{name}} longest timeout"),
+				q(top("name", "timeout_chosen_mean_seconds"), "{{name}} mean timeout"),
+				q(top("name", "timeout_chosen_min_seconds"), "{{name}} shortest timeout"),
+				q(top("name", "timeout_duration_max_seconds"), "{{name}} longest request"),
+				q(top("name", "timeout_duration_mean_seconds"), "{{name}} mean request")),
+
+			row("Retry"),
+			graph("Attempts per request", "1 is no retries.", plain, q(amplification("name"), "{{name}}")).lines(1.2),
+			graph("What retries brought", "Requests per second.", perSecond,
+				q(grow("name", "retry_retried_requests_total", ""), "{{name}} retried"),
+				q(grow("name", "retry_recovered_requests_total", ""), "{{name}} recovered"),
+				q(grow("name", "retry_hedges_total", ""), "{{name}} hedges"),
+				q(grow("name", "retry_hedges_won_total", ""), "{{name}} hedges won")),
+			graph("Given up, by reason", "budget: there were too many retries already. exhausted: no attempt was left.", perSecond,
+				q(grow("name, reason", "retry_given_up_requests_total", ""), "{{name}} {{reason}}")).stacked(),
+			graph("Budget", "Retries there is credit for. Near 0, failures are passed on as they are.", count,
+				q(now("name", "retry_budget_tokens", ""), "{{name}} tokens")),
+			graph("Denied by the budget", "Retries per second that were not made.", events,
+				q(grow("name", "retry_budget_denied_total", ""), "{{name}}")),
+			graph("Waiting between attempts", "Requests that wait at the same time: seconds waited in a second.", count,
+				q(grow("name", "retry_delay_seconds_total", ""), "{{name}}")),
+
+			row("Breaker"),
+			graph("Circuits by state", "Sums over the instances.", count,
+				q(now("name, state", "breaker_circuits", ""), "{{name}} {{state}}")).stacked(),
+			graph("Opened", "Transitions to open, per second. More than one in a few minutes is flapping.", events,
+				q(grow("name", "breaker_opened_total", ""), "{{name}} opened"),
+				q(grow("name", "breaker_hung_probes_total", ""), "{{name}} probe hung")),
+			graph("Refused, by reason", "In the mode shadow what would have been refused.", perSecond,
+				q(grow("name, reason", "breaker_refused_requests_total", ""), "{{name}} {{reason}}"),
+				q(grow("name", "breaker_spared_requests_total", ""), "{{name}} spared")).stacked(),
+			graph("Results", "What the classifier made of them.", perSecond,
+				q(grow("name, verdict", "breaker_results_total", ""), "{{name}} {{verdict}}"),
+				q(grow("name", "breaker_late_results_total", ""), "{{name}} late")),
+			graph("Mode", "How many instances are in a mode; anything but automatic was chosen by hand.", count,
+				q(now("name, mode", "breaker_mode", ""), "{{name}} {{mode}}")).stacked(),
+			graph("Probes, fallbacks, keys", "Evicted and shared keys mean that there are more keys than room.", count,
+				q(now("name", "breaker_probes", ""), "{{name}} probes under way"),
+				q(grow("name", "breaker_fallbacks_total", ""), "{{name}} fallbacks/s"),
+				q(grow("name", "breaker_evicted_keys_total", ""), "{{name}} evicted keys/s"),
+				q(grow("name", "breaker_shared_keys_total", ""), "{{name}} shared keys/s")),
+
+			row("Bulkhead"),
+			graph("Slots", "Taken and there; a limit of -1 is none.", count,
+				q(now("name", "bulkhead_in_use_slots", ""), "{{name}} in use"),
+				q(now("name", "bulkhead_limit_slots", ""), "{{name}} limit"),
+				q(now("name", "bulkhead_exempt_requests", ""), "{{name}} exempt")),
+			graph("Utilization", "Of the fullest instance.", ratio, q(top("name", "bulkhead_utilization_ratio"), "{{name}}")).lines(0.95),
+			graph("Waiting", "Requests in the queue, by class.", count,
+				q(now("name, priority", "bulkhead_waiting_requests", ""), "{{name}} {{priority}}")).stacked(),
+			graph("Time in the queue", "Of those that waited, whatever became of them.", seconds,
+				q(fmt.Sprintf("histogram_quantile(0.5, %s)", grow("le, name", "bulkhead_wait_seconds_bucket", "")), "{{name}} p50"),
+				q(fmt.Sprintf("histogram_quantile(0.99, %s)", grow("le, name", "bulkhead_wait_seconds_bucket", "")), "{{name}} p99")),
+			graph("Refused, by reason", "global: all slots. tenant, operation: a share of them. queue_full and wait_timeout: waited in vain.", perSecond,
+				q(grow("name, reason", "bulkhead_rejected_requests_total", ""), "{{name}} {{reason}}"),
+				q(grow("name", "bulkhead_canceled_requests_total", ""), "{{name}} client left")).stacked(),
+			graph("Told apart", "Tenants and operations with an account.", count,
+				q(now("name", "bulkhead_tenants", ""), "{{name}} tenants"),
+				q(now("name", "bulkhead_operations", ""), "{{name}} operations"),
+				q(now("name", "shed_tenants", ""), "{{name}} tenants of the shedder")),
+
+			row("Load"),
+			graph("Pressure", "The worst signal relative to its threshold, by instance.", plain,
+				q(top("instance", "load_pressure_ratio"), "{{instance}}")).lines(1),
+			graph("Goroutines that wait for a CPU", "Per GOMAXPROCS. Unlike CPU, it tells full from overloaded.", count,
+				q(top("instance", "load_runnable_goroutines_per_proc"), "{{instance}}")).lines(8),
+			graph("Scheduling latency", "99 % of the goroutines waited no longer for a CPU.", seconds,
+				q(top("instance", "load_scheduling_latency_seconds"), "{{instance}}")).lines(0.1),
+			graph("CPU and memory", "Of what the process may use, and of the host.", ratio,
+				q(top("instance", "load_cpu_ratio"), "{{instance}} CPU"),
+				q(top("instance", "load_host_cpu_ratio"), "{{instance}} host CPU"),
+				q(top("instance", "load_memory_ratio"), "{{instance}} memory")),
+			graph("Requests as the sampler sees them", "Averaged over its window.", perSecond,
+				q(now("instance", "load_requests_per_second", ""), "{{instance}} ended"),
+				q(now("instance", "load_in_flight_requests", ""), "{{instance}} in flight"),
+				q(now("instance", "load_long_lived_requests", ""), "{{instance}} long-lived")),
+			graph("Latency as the sampler sees it", "Over its window.", seconds,
+				q(top("percentile", "load_latency_seconds"), "p{{percentile}}"),
+				q(top("", "load_latency_mean_seconds"), "mean")),
+			graph("Errors as the sampler sees them", "Over its window.", ratio,
+				q(top("instance", "load_error_ratio"), "{{instance}}")),
+			graph("Readings", "Stale is 1 where CPU and memory could not be read lately; the policies then do without.", count,
+				q(top("instance", "load_stale"), "{{instance}} stale"),
+				q(grow("instance", "load_source_failures_total", ""), "{{instance}} failures/s")),
+
+			row("Telemetry of itself"),
+			graph("Events dropped", "Not handed to a callback that blocked, per second.", events,
+				q(grow("name", "shed_dropped_events_total", ""), "shed {{name}}"),
+				q(grow("name", "timeout_dropped_events_total", ""), "timeout {{name}}"),
+				q(grow("name", "retry_dropped_events_total", ""), "retry {{name}}"),
+				q(grow("name", "breaker_dropped_events_total", ""), "breaker {{name}}"),
+				q(grow("name", "bulkhead_dropped_events_total", ""), "bulkhead {{name}}")),
+			graph("Routes and series that share", "Requests per second whose route or series was beyond its bound and is counted under _other.", perSecond,
+				q(grow("name", "observe_other_route_requests_total", ""), "{{name}} route"),
+				q(grow("instance", "prom_shared_series_requests_total", ""), "{{instance}} series")),
+			graph("Faults", "Sinks that panicked, and metrics that could not be exposed as they are.", events,
+				q(grow("name", "observe_sink_panics_total", ""), "{{name}} sink panicked"),
+				q(grow("fault", "prom_faults_total", ""), "metric: {{fault}}")),
+		},
+	}
+}
