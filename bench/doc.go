@@ -1,9 +1,18 @@
-// Package bench measures this toolkit beside its peers, in one run. It is a
-// module of its own, so that nobody who uses the toolkit depends on the peers.
+// Command bench measures this toolkit beside its peers, in one run, and writes
+// what it found:
 //
-//	go -C bench test -bench . -benchtime 200ms
+//	go -C bench run . -write ../docs/performance.md
 //
-// Each benchmark has the bare handler beside it, which is what to subtract. The
-// handler does nothing. Absolute times say little on a shared machine; compare
-// within a run.
-package bench
+// It is a module of its own, so that nobody who uses the toolkit depends on the
+// peers. For a part of it, or in a hurry:
+//
+//	go -C bench run . -kinds shed,timeout
+//	go -C bench run . -short
+//
+// A kind is one thing that several middlewares do, and a [row] is one of them.
+// They stand in one table, which the benchmarks of this package measure too:
+//
+//	go -C bench test -bench Kinds/breaker -benchtime 200ms
+//
+// Absolute times say little on a shared machine; compare within a run.
+package main
