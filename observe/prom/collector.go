@@ -31,7 +31,8 @@ type Collector struct {
 var _ prometheus.Collector = (*Collector)(nil)
 
 // source is a handrail.Source and the number that its name was given to tell it
-// from others, 0 or 1 for none. The number is kept once it is given.
+// from others, 1 for none and 0 for one that never told anything. The number is
+// kept once it is given.
 type source struct {
 	handrail.Source
 	number int
@@ -40,8 +41,9 @@ type source struct {
 // NewCollector returns a Collector of these sources, which is in no registry
 // yet. Sources whose metrics are the same but for their figures, as two of a
 // package that have the same name or none, are told apart: the label name of the
-// second is "checkout#2" and so on, in the order in which they are given here. A
-// source that is given twice is exposed once.
+// second is "checkout#2" and so on, in the order in which they are given here,
+// and behind them those that had nothing to tell at first. A source that is given
+// twice is exposed once.
 func NewCollector(sources ...handrail.Source) *Collector {
 	c := &Collector{faultDesc: prometheus.NewDesc("handrail_prom_faults_total",
 		"Metrics of policies that were left out or mended, and sources that panicked.", []string{"fault"}, nil)}
@@ -49,7 +51,9 @@ func NewCollector(sources ...handrail.Source) *Collector {
 	return c
 }
 
-// Add adds sources behind those there are.
+// Add adds sources behind those there are. In a registry that is pedantic
+// ([prometheus.NewPedanticRegistry]) add before registering: it refuses metrics
+// of a name that nothing had then.
 func (c *Collector) Add(sources ...handrail.Source) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,8 +108,14 @@ func (c *Collector) gather() []prometheus.Metric {
 	page := newPage()
 	page.claim("handrail_prom_faults_total", handrail.Counter)
 	c.mu.Lock()
-	for i, s := range sources {
-		c.place(page, s, told[i])
+	// Those that have a number come first: one that tells something for the
+	// first time takes none away.
+	for _, first := range []bool{false, true} {
+		for i, s := range sources {
+			if (s.number == 0) == first {
+				c.place(page, s, told[i])
+			}
+		}
 	}
 	c.mu.Unlock()
 	for f := range Fault(faults) {
@@ -138,6 +148,9 @@ func (c *Collector) read(s handrail.Source) (told []figure) {
 func (c *Collector) place(page *page, s *source, told []figure) {
 	told, again := distinct(told)
 	c.faults[FaultDuplicate].Add(again)
+	if len(told) == 0 {
+		return
+	}
 	for s.number = max(s.number, 1); ; s.number++ {
 		for i := range told {
 			told[i].number(s.number)

@@ -231,6 +231,34 @@ func TestANumberIsKeptOnceItIsGiven(t *testing.T) {
 	}
 }
 
+// late panics until it is on.
+type late struct {
+	on    bool
+	value float64
+}
+
+func (l *late) Collect(emit func(handrail.Metric)) {
+	if !l.on {
+		panic("not yet")
+	}
+	emit(gauge("slots", l.value, "name", "x"))
+}
+
+func TestASourceThatIsLateTakesNoNameAway(t *testing.T) {
+	first, second := &late{value: 1}, &late{value: 2, on: true}
+	r := registered(t, prom.NewCollector(first, second))
+	if all := gathered(t, r); all[`slots{name="x"}`].GetGauge().GetValue() != 2 {
+		t.Fatalf("the only one is not there: %v", all)
+	}
+	first.on = true
+	for range 2 {
+		all := gathered(t, r)
+		if all[`slots{name="x"}`].GetGauge().GetValue() != 2 || all[`slots{name="x#2"}`].GetGauge().GetValue() != 1 {
+			t.Errorf("the late one took the other's name: %v", all)
+		}
+	}
+}
+
 // keeper uses its slices again, as it may.
 type keeper struct{ l []handrail.Label }
 
@@ -273,6 +301,28 @@ func TestACollectorCanBeUnregistered(t *testing.T) {
 	}
 	if err := r.Register(c); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestANameThatComesLateIsExposedUnlessTheRegistryIsPedantic(t *testing.T) {
+	for _, pedantic := range []bool{false, true} {
+		r := prometheus.NewRegistry()
+		if pedantic {
+			r = prometheus.NewPedanticRegistry()
+		}
+		c := prom.NewCollector(sane)
+		r.MustRegister(c)
+		c.Add(source{gauge("more", 1)})
+		if _, err := r.Gather(); (err != nil) != pedantic {
+			t.Errorf("pedantic %v: %v", pedantic, err)
+		}
+		r.Unregister(c)
+		c = prom.NewCollector(sane)
+		c.Add(source{gauge("more", 1)})
+		r.MustRegister(c)
+		if all := gathered(t, r); all["more{}"] == nil {
+			t.Errorf("pedantic %v: %v", pedantic, all)
+		}
 	}
 }
 

@@ -56,7 +56,7 @@
 //     left, and where it got one outside of 100 to 599.
 //   - error_type is empty where all is well; shed, timeout, breaker_open,
 //     bulkhead_full, canceled, panic or aborted where that is why; and else the
-//     status from 500 on. A handler that panicked after it had answered is
+//     status from 500 to 599, and "_OTHER" above. A handler that panicked after it had answered is
 //     error_type "panic" with the status that it had sent.
 //
 // WithMaxSeries bounds how many combinations there are. Those beyond share series

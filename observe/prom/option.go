@@ -153,7 +153,7 @@ func WithExemplars(on bool) Option {
 
 // WithMaxSeries bounds how many combinations of route, method, status and error
 // are told apart, 1 to 10,000; 2000 without this option. Those beyond share 108
-// series at most, with the route "_other". One combination takes as many lines of a
+// series of each metric at most, with the route "_other". One combination takes as many lines of a
 // scrape as a histogram has buckets.
 func WithMaxSeries(n int) Option {
 	return func(s *settings) {

@@ -52,7 +52,8 @@ const (
 	maxURL     = 1024
 	maxMessage = 1024
 	maxStack   = 16 << 10
-	maxExtra   = 32 // attributes that a function adds
+	maxExtra   = 32 // attributes that a function adds, and elements of one
+	maxDepth   = 3  // of lists and maps in each other
 )
 
 // bounded cuts s to n bytes, between two characters, and makes it valid UTF-8:
@@ -166,19 +167,61 @@ func named(method, route, pattern string) string {
 // the others.
 func extra(to, more []attribute.KeyValue) []attribute.KeyValue {
 	for _, kv := range more[:min(len(more), maxExtra)] {
-		switch kv.Value.Type() {
-		case attribute.STRING:
-			kv.Value = attribute.StringValue(bounded(kv.Value.AsString(), maxURL))
-		case attribute.STRINGSLICE:
-			all := kv.Value.AsStringSlice() // a copy
-			all = all[:min(len(all), maxExtra)]
-			for i := range all {
-				all[i] = bounded(all[i], maxValue)
-			}
-			kv.Value = attribute.StringSliceValue(all)
-		}
-		kv.Key = attribute.Key(bounded(string(kv.Key), maxValue))
-		to = append(to, kv)
+		to = append(to, short(kv, maxURL, 0))
 	}
 	return to
+}
+
+// short is an attribute whose key and value are bounded. Its strings are copies:
+// they may be small parts of a long header.
+func short(kv attribute.KeyValue, n, depth int) attribute.KeyValue {
+	kv.Key = attribute.Key(bounded(string(kv.Key), maxValue))
+	switch v := kv.Value; v.Type() {
+	case attribute.STRING:
+		kv.Value = attribute.StringValue(copied(v.AsString(), n))
+	case attribute.STRINGSLICE:
+		all := v.AsStringSlice() // a copy
+		all = all[:min(len(all), maxExtra)]
+		for i := range all {
+			all[i] = copied(all[i], maxValue)
+		}
+		kv.Value = attribute.StringSliceValue(all)
+	case attribute.BYTESLICE:
+		if b := v.AsByteSlice(); len(b) > n {
+			kv.Value = attribute.ByteSliceValue(b[:n])
+		}
+	case attribute.SLICE, attribute.MAP:
+		kv.Value = nested(v, depth+1)
+	}
+	return kv
+}
+
+// nested is a list or a map whose elements are short, and none where it is in
+// too many others.
+func nested(v attribute.Value, depth int) attribute.Value {
+	if depth > maxDepth {
+		return attribute.Value{}
+	}
+	if v.Type() == attribute.MAP {
+		all := v.AsMap() // a copy, as is that of a list
+		all = all[:min(len(all), maxExtra)]
+		for i := range all {
+			all[i] = short(all[i], maxValue, depth)
+		}
+		return attribute.MapValue(all...)
+	}
+	all := v.AsSlice()
+	all = all[:min(len(all), maxExtra)]
+	for i := range all {
+		all[i] = short(attribute.KeyValue{Value: all[i]}, maxValue, depth).Value
+	}
+	return attribute.SliceValue(all...)
+}
+
+// copied is bounded, and shares nothing with s.
+func copied(s string, n int) string {
+	if len(s) <= n {
+		s = strings.Clone(s)
+	}
+	return bounded(s, n)
 }

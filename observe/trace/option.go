@@ -115,8 +115,9 @@ func WithFilter(traced func(*http.Request) bool) Option {
 }
 
 // WithAttributes adds attributes to the spans that are recorded, at their begin,
-// up to 32. What a string of them has beyond 1024 bytes is cut, and elements of
-// a slice beyond 256. Mind what clients send: a query may hold secrets.
+// up to 32. What a string of them has beyond 1024 bytes is cut, and one in a
+// slice or map beyond 256. Of those 32 elements are taken, and three of them in
+// each other. Mind what clients send: a query may hold secrets.
 func WithAttributes(attributes func(*http.Request) []attribute.KeyValue) Option {
 	return func(s *settings) {
 		s.Func("WithAttributes", attributes != nil)

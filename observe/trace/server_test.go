@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -499,6 +500,65 @@ func TestAttributesOfTheUsersAreAddedAndBounded(t *testing.T) {
 	}
 }
 
+// text says that all strings in a value are valid UTF-8.
+func text(v attribute.Value) bool {
+	switch v.Type() {
+	case attribute.STRING:
+		return utf8.ValidString(v.AsString())
+	case attribute.STRINGSLICE:
+		return !slices.ContainsFunc(v.AsStringSlice(), func(s string) bool { return !utf8.ValidString(s) })
+	case attribute.SLICE:
+		return !slices.ContainsFunc(v.AsSlice(), func(v attribute.Value) bool { return !text(v) })
+	case attribute.MAP:
+		return !slices.ContainsFunc(v.AsMap(), func(kv attribute.KeyValue) bool {
+			return !utf8.ValidString(string(kv.Key)) || !text(kv.Value)
+		})
+	}
+	return true
+}
+
+func TestListsAndMapsOfTheUsersAreBoundedToo(t *testing.T) {
+	long, bad := strings.Repeat("x", 5000), "a\xffb"
+	deep := attribute.StringValue(bad)
+	for range 50 {
+		deep = attribute.SliceValue(deep)
+	}
+	all := make([]attribute.Value, 100)
+	for i := range all {
+		all[i] = attribute.StringValue(long)
+	}
+	given := []attribute.KeyValue{
+		{Key: "map", Value: attribute.MapValue(attribute.String(bad, bad), attribute.String("long", long))},
+		{Key: "list", Value: attribute.SliceValue(all...)},
+		{Key: "bytes", Value: attribute.ByteSliceValue([]byte(long))},
+		{Key: "deep", Value: deep},
+		{Key: "nested", Value: attribute.SliceValue(attribute.MapValue(attribute.StringSlice("tags", []string{bad})))},
+		{Key: "empty", Value: attribute.SliceValue()},
+		{Key: "plain", Value: attribute.MapValue(attribute.Int("n", 7), attribute.Bool("b", true))},
+	}
+	p := &recording{}
+	serve(observed(t, answer(200), newTracer(t, p, trace.WithAttributes(func(*http.Request) []attribute.KeyValue { return given }))), request("GET", "/"))
+	s := p.one(t)
+	for k, max := range map[string]int{"map": 300, "list": 32*260 + 2, "bytes": 1368, "deep": 10} {
+		if got := s.get(k); got == "" || len(got) > max {
+			t.Errorf("%s has %d bytes: %.80q", k, len(got), got)
+		}
+	}
+	for k, v := range table(s.attrs) {
+		if !text(v) {
+			t.Errorf("%s is not UTF-8: %.80q", k, v.String())
+		}
+	}
+	if tags := given[4].Value.AsSlice()[0].AsMap()[0].Value.AsStringSlice(); tags[0] != bad || len(given[0].Value.AsMap()[1].Value.AsString()) != 5000 {
+		t.Error("the user's value was changed")
+	}
+	for k, want := range map[string]string{"nested": "[{\"tags\":[\"a\uFFFDb\"]}]", "plain": `{"b":true,"n":7}`, "empty": "[]"} {
+		if got := s.get(k); got != want {
+			t.Errorf("%s is %s, want %s", k, got, want)
+		}
+	}
+}
+
 // One value that is not UTF-8 keeps an exporter from delivering a whole batch.
 func TestNothingAClientSendsMakesAnAttributeLongOrInvalid(t *testing.T) {
 	p := &recording{}
@@ -529,11 +589,21 @@ func TestAMegabyteOfAQueryIsNotKeptForItsPath(t *testing.T) {
 		return int64(m.HeapAlloc)
 	}
 	p := &recording{}
-	h := observed(t, answer(200), newTracer(t, p))
+	h := observed(t, answer(200), newTracer(t, p,
+		// Both return a small part of a header that the client made long.
+		trace.WithClientAddress(func(r *http.Request) string {
+			first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-For"), ",")
+			return first
+		}),
+		trace.WithAttributes(func(r *http.Request) []attribute.KeyValue {
+			first, _, _ := strings.Cut(r.Header.Get("X-Tags"), ",")
+			return []attribute.KeyValue{attribute.String("tag", first), attribute.StringSlice("tags", []string{first})}
+		})))
 	before := measure()
 	for range n {
 		target := "/path?" + strings.Repeat("q", 1<<20)
-		r := request("GET", "/", "User-Agent", strings.Repeat("u", 1<<20))
+		r := request("GET", "/", "User-Agent", strings.Repeat("u", 1<<20),
+			"X-Forwarded-For", "192.0.2.1,"+strings.Repeat("x", 1<<20), "X-Tags", "a,"+strings.Repeat("x", 1<<20))
 		r.URL.Path, r.RequestURI = target[:5], target // as the server has them: one string
 		r.Method = "GET"
 		serve(h, r)
@@ -541,8 +611,8 @@ func TestAMegabyteOfAQueryIsNotKeptForItsPath(t *testing.T) {
 	if kept := measure() - before; kept > n<<18 {
 		t.Errorf("%d spans keep %d KiB", n, kept>>10)
 	}
-	if all := p.take(t); all[0].get("url.path") != "/path" {
-		t.Errorf("the path is %q", all[0].get("url.path"))
+	if s := p.take(t)[0]; s.get("url.path") != "/path" || s.get("client.address") != "192.0.2.1" || s.get("tag") != "a" {
+		t.Errorf("the attributes are %v", s.all())
 	}
 }
 

@@ -26,6 +26,10 @@ type Tracer struct {
 	// Made once, so that no request has to.
 	serving, sending []trace.SpanStartOption
 	server           []attribute.KeyValue
+	// stale are the fields of the propagators that a request must not keep from
+	// another trace. X-Ray's is not among them: it is always replaced, and its
+	// Lineage stays.
+	stale []string
 }
 
 var _ observe.Starter = (*Tracer)(nil)
@@ -44,6 +48,11 @@ func New(opts ...Option) (*Tracer, error) {
 		t.server = append(t.server, serverAddress.String(bounded(t.set.server, maxValue)))
 		if t.set.port != 0 {
 			t.server = append(t.server, serverPort.Int(t.set.port))
+		}
+	}
+	for _, field := range t.set.propagators.Fields() {
+		if field = spelt(field); field != xrayHeader {
+			t.stale = append(t.stale, field)
 		}
 	}
 	return t, nil
@@ -141,7 +150,7 @@ func (t *Tracer) ofServed(x *observe.Exchange) []attribute.KeyValue {
 	host, port, ok := peer(r.RemoteAddr)
 	host = bounded(host, maxValue)
 	if t.set.client != nil {
-		if c := bounded(t.set.client(r), maxValue); c != "" {
+		if c := copied(t.set.client(r), maxValue); c != "" {
 			if ok && c != host {
 				attrs = append(attrs, peerAddress.String(host), peerPort.Int(port))
 			}

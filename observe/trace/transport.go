@@ -37,6 +37,9 @@ func Transport(base http.RoundTripper, opts ...Option) http.RoundTripper {
 //
 // The span tells of the URL scheme, host, port and path only.
 //
+// What the request's header says of a trace already, as one that a proxy passes
+// on does, is replaced whole; without a span there is to tell of, it stays.
+//
 // The caller's request is not changed, nor is a response of status 101.
 func (t *Tracer) Transport(base http.RoundTripper) http.RoundTripper {
 	return &transport{roundtrip.Over(base), t}
@@ -87,6 +90,13 @@ func (p *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	out.Header = r.Header.Clone()
 	if out.Header == nil {
 		out.Header = http.Header{}
+	}
+	if span.SpanContext().IsValid() {
+		// A proxy passes on what came from its client, such as a tracestate, and
+		// propagators write only what there is.
+		for _, field := range t.stale {
+			delete(out.Header, field)
+		}
 	}
 	t.set.propagators.Inject(ctx, carrier(out.Header))
 

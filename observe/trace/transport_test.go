@@ -17,7 +17,9 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
 	otel "go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/handrail-go/handrail/breaker"
 	"github.com/handrail-go/handrail/bulkhead"
@@ -132,6 +134,50 @@ func TestBothHeadersAreWrittenUnlessAnOptionSaysOtherwise(t *testing.T) {
 				t.Errorf("sent %v, want %v", got, tt.want)
 			}
 		}
+	}
+}
+
+// A proxy passes on the header of a request that came, whose trace may be
+// another one.
+func TestNothingOfAnotherTraceIsSent(t *testing.T) {
+	for name, tt := range map[string]struct {
+		provider otel.TracerProvider
+		state    string
+	}{
+		"a span of its own": {&recording{}, ""},
+		"no SDK":            {noop.NewTracerProvider(), "vendor=client"}, // it is all there is
+	} {
+		tr, err := trace.New(trace.WithTracerProvider(tt.provider), trace.WithPublicEndpoint())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got http.Header
+		client := tr.Transport(roundTrip(func(r *http.Request) (*http.Response, error) {
+			got = r.Header
+			return nil, io.EOF
+		}))
+		h := observed(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			client.RoundTrip(r) // as httputil.ReverseProxy does
+		}), tr)
+		serve(h, request("GET", "http://behind/", "traceparent", w3c, "tracestate", "vendor=client", "X-Other", "stays",
+			header, "Root="+root+";Lineage=25:3d2d01e7:0"))
+		if got.Get("tracestate") != tt.state || got.Get("X-Other") != "stays" || !strings.Contains(got.Get(header), "Lineage=25:3d2d01e7:0") {
+			t.Errorf("%s: sent %v", name, got)
+		}
+		if own := tt.state == ""; own == (got.Get("traceparent") == w3c) {
+			t.Errorf("%s: traceparent is %q", name, got.Get("traceparent"))
+		}
+	}
+	// A state that belongs to the span is sent.
+	var got http.Header
+	client := newTracer(t, &recording{}).Transport(roundTrip(func(r *http.Request) (*http.Response, error) {
+		got = r.Header
+		return nil, io.EOF
+	}))
+	ctx := propagation.TraceContext{}.Extract(t.Context(), propagation.MapCarrier{"traceparent": w3c, "tracestate": "a=1"})
+	client.RoundTrip(request("GET", "http://behind/", "tracestate", "b=2").WithContext(ctx))
+	if got.Get("tracestate") != "a=1" || len(got["Tracestate"]) != 1 {
+		t.Errorf("sent %v", got)
 	}
 }
 
