@@ -16,6 +16,7 @@ type Error struct {
 	After time.Duration
 }
 
+// Error names the instance and how long it waited.
 func (e *Error) Error() string {
 	name := "retry"
 	if e.Name != "" {

@@ -12,9 +12,13 @@ import (
 type Outcome uint8
 
 const (
+	// InTime was answered well by the client's deadline.
 	InTime Outcome = iota
+	// Refused was answered otherwise by then, and did not reach the handler.
 	Refused
+	// Expired did not reach the handler and was not answered in time either.
 	Expired
+	// Wasted reached the handler and was of no use to the client.
 	Wasted
 )
 
