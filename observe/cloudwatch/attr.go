@@ -1,12 +1,16 @@
 package cloudwatch
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -15,44 +19,60 @@ const (
 )
 
 // appendAttrs appends the members of an object, without its braces, as
-// slog.JSONHandler would: a duration is its nanoseconds. It never fails or
-// panics, whatever the values do.
+// slog.JSONHandler would: a duration is its nanoseconds. Of those with the same
+// name only the last one is there. It never fails or panics, whatever the values
+// do.
 func appendAttrs(b []byte, attrs []slog.Attr, depth int) []byte {
+	var few [16]slog.Attr
 	begin := len(b)
-	b = appendMembers(b, attrs, depth)
+	for _, a := range members(few[:0], attrs, depth) {
+		from := len(b)
+		b = append(appendString(b, a.Key), ':')
+		if a.Value.Kind() != slog.KindGroup {
+			b = append(appendValue(b, a.Value), ',')
+			continue
+		}
+		b = append(b, '{')
+		inner := len(b)
+		if b = appendAttrs(b, a.Value.Group(), depth+1); len(b) == inner {
+			b = b[:from]
+			continue
+		}
+		b = append(b, '}', ',')
+	}
 	if len(b) > begin {
 		b = b[:len(b)-1] // the comma
 	}
 	return b
 }
 
-func appendMembers(b []byte, attrs []slog.Attr, depth int) []byte {
+// members adds resolved attributes, those of groups without a name among them,
+// with names as they are written, each once.
+func members(out, attrs []slog.Attr, depth int) []slog.Attr {
 	for _, a := range attrs {
-		v := a.Value.Resolve()
-		if a.Key == "" && v.Kind() == slog.KindAny && v.Any() == nil {
-			continue
-		}
-		if v.Kind() == slog.KindGroup {
-			switch group := v.Group(); {
-			case depth > deepest || len(group) == 0:
-			case a.Key == "":
-				b = appendMembers(b, group, depth+1)
-			default:
-				begin := len(b)
-				b = append(appendString(b, cut(a.Key, longText)), ':', '{')
-				inner := len(b)
-				if b = appendAttrs(b, group, depth+1); len(b) == inner {
-					b = b[:begin]
-					continue
-				}
-				b = append(b, '}', ',')
+		a.Value = a.Value.Resolve()
+		if a.Value.Kind() == slog.KindGroup {
+			group := a.Value.Group()
+			if depth > deepest || len(group) == 0 {
+				continue
 			}
+			if a.Key == "" {
+				out = members(out, group, depth+1)
+				continue
+			}
+		} else if a.Key == "" && a.Value.Kind() == slog.KindAny && a.Value.Any() == nil {
 			continue
 		}
-		b = append(appendString(b, cut(a.Key, longText)), ':')
-		b = append(appendValue(b, v), ',')
+		if a.Key = cut(a.Key, longText); !utf8.ValidString(a.Key) {
+			a.Key = strings.ToValidUTF8(a.Key, "\ufffd")
+		}
+		if i := slices.IndexFunc(out, func(o slog.Attr) bool { return o.Key == a.Key }); i >= 0 {
+			out[i].Value = a.Value
+			continue
+		}
+		out = append(out, a)
 	}
-	return b
+	return out
 }
 
 func appendValue(b []byte, v slog.Value) []byte {
@@ -101,5 +121,10 @@ func render(v any) (encoded []byte, text string) {
 	if len(encoded) > longAttr {
 		return nil, fmt.Sprintf("!TOO LONG: %s", encoded)
 	}
-	return encoded, ""
+	// A json.RawMessage may hold anything. Next line is white space to nobody in
+	// JSON, so it can only be within a string.
+	if !utf8.Valid(encoded) {
+		encoded = bytes.ToValidUTF8(encoded, []byte("\ufffd"))
+	}
+	return bytes.ReplaceAll(encoded, []byte("\u0085"), []byte(`\u0085`)), ""
 }

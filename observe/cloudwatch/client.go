@@ -29,7 +29,8 @@ type Event struct {
 // Client takes log events to where they are kept. Package awslogs has one for
 // Amazon CloudWatch Logs.
 type Client interface {
-	// Put takes a batch that keeps all the limits, in chronological order. It
+	// Put takes a batch that keeps all the limits, in chronological order; one
+	// that is put again may hold events that became 14 days old meanwhile. It
 	// is called once at a time, and should return when the context ends; one
 	// that does not is not called again until it has. It may keep the slice.
 	//

@@ -115,14 +115,16 @@
 //
 // What becomes of a record is never unknown: at every moment, in one reading of
 // Stats, Logged = Delivered + Dropped + Pending, and after Close nothing is
-// pending. Flush returns nil only where all that was logged before is delivered.
+// pending. Flush returns nil only where all that was logged before is delivered,
+// but for what Flush or Close had told of as lost.
 // Delivered means that the client said so; a call that timed out may have
 // delivered too, and is repeated, so records may arrive twice.
 //
 // # Mistakes to avoid
 //
 //   - Not calling Close: the last interval, or the last seconds of the log, are
-//     lost. Give it a context with a deadline: a client may hang.
+//     lost. Its context's deadline says how long a client or a writer that hangs
+//     may take; without one that is [CloseTimeout].
 //   - A dimension for a tenant, a user or a request: see what it costs.
 //   - SampleCount of the duration as the number of requests: beyond
 //     WithMaxSamples it is a sample. Use Sum of [Requests].

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"math"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,21 +19,14 @@ import (
 // what becomes of a record is in Stats. It is safe for concurrent use, and those
 // that WithAttrs and WithGroup derive share everything with it.
 type Handler struct {
-	sender  *sender
-	derived []derivation
-	formats *sync.Pool
+	sender *sender
+	json   slog.Handler // nil where its attributes could not be formatted
 }
 
 var (
 	_ slog.Handler    = (*Handler)(nil)
 	_ handrail.Source = (*Handler)(nil)
 )
-
-// derivation is a WithAttrs or a WithGroup.
-type derivation struct {
-	attrs []slog.Attr
-	group string
-}
 
 // NewHandler returns a Handler in front of a client. It begins a goroutine, which
 // Close ends.
@@ -47,9 +39,8 @@ func NewHandler(client Client, opts ...LogOption) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Handler{sender: newSender(client, &set)}
-	h.formats = h.pool()
-	return h, nil
+	json := slog.NewJSONHandler(capture{set.maxEvent}, set.options())
+	return &Handler{newSender(client, &set), json}, nil
 }
 
 // Enabled implements [slog.Handler].
@@ -68,7 +59,10 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 			h.sender.queue.refuse(LossFormat)
 		}
 	}()
-	message, shortened := h.format(ctx, r)
+	message, shortened, ok := h.format(ctx, r)
+	if !ok {
+		return nil
+	}
 	formatted = true
 	at := r.Time
 	if at.IsZero() {
@@ -83,7 +77,7 @@ func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	if len(attrs) == 0 {
 		return h
 	}
-	return h.derive(derivation{attrs: slices.Clone(attrs)})
+	return h.derive(func(json slog.Handler) slog.Handler { return json.WithAttrs(attrs) })
 }
 
 // WithGroup implements [slog.Handler].
@@ -91,69 +85,89 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 	if name == "" {
 		return h
 	}
-	return h.derive(derivation{group: name})
+	return h.derive(func(json slog.Handler) slog.Handler { return json.WithGroup(name) })
 }
 
-func (h *Handler) derive(d derivation) *Handler {
-	child := &Handler{sender: h.sender, derived: append(slices.Clone(h.derived), d)}
-	child.formats = child.pool()
+// derive formats attributes at once: what they point to may change later.
+func (h *Handler) derive(with func(slog.Handler) slog.Handler) (child *Handler) {
+	child = &Handler{sender: h.sender}
+	defer func() {
+		if child.json == nil {
+			recover() // records of the child are dropped instead
+		}
+	}()
+	if h.json != nil {
+		child.json = with(h.json)
+	}
 	return child
 }
 
-// format is a buffer and a JSONHandler that writes into it. One that is shared
-// would have to be locked while it formats.
-type format struct {
-	buf  bytes.Buffer
-	json slog.Handler
+// capture is the writer of the JSONHandler that all share, which formats without
+// a lock and holds one while it writes. What is written comes back to the caller
+// of Handle as the error of the writer.
+type capture struct{ most int }
+
+type captured struct {
+	message string // without its end; "" where it is too long
+	length  int
 }
 
-func (h *Handler) pool() *sync.Pool {
-	return &sync.Pool{New: func() any {
-		f := &format{}
-		f.json = slog.NewJSONHandler(&f.buf, h.sender.set.options())
-		for _, d := range h.derived {
-			if d.group != "" {
-				f.json = f.json.WithGroup(d.group)
-			} else {
-				f.json = f.json.WithAttrs(d.attrs)
-			}
-		}
-		return f
-	}}
+func (*captured) Error() string { return "cloudwatch: a record was captured" }
+
+var captures = sync.Pool{New: func() any { return &captured{} }}
+
+func (c capture) Write(line []byte) (int, error) {
+	text := bytes.TrimSuffix(line, []byte("\n"))
+	got := captures.Get().(*captured)
+	got.length = len(text)
+	if len(text) <= c.most {
+		got.message = string(text)
+	}
+	return len(line), got
 }
 
 func (s *logSettings) options() *slog.HandlerOptions {
 	return &slog.HandlerOptions{AddSource: s.source, ReplaceAttr: s.replace, Level: slog.Level(math.MinInt)}
 }
 
-// format returns a record as one line without its end.
-func (h *Handler) format(ctx context.Context, r slog.Record) (message string, shortened bool) {
-	f := h.formats.Get().(*format)
-	f.buf.Reset()
-	f.json.Handle(ctx, r)
-	line := bytes.TrimSuffix(f.buf.Bytes(), []byte("\n"))
-	if !utf8.Valid(line) { // a json.RawMessage may hold anything
-		line = bytes.ToValidUTF8(line, []byte("\ufffd"))
+// format returns a record as one line without its end, unless it cannot.
+func (h *Handler) format(ctx context.Context, r slog.Record) (message string, shortened, ok bool) {
+	if h.json == nil {
+		return "", false, false
 	}
-	if most := h.sender.set.maxEvent; len(line) > most {
-		message, shortened = h.shorten(r, len(line)), true
-	} else {
-		message = string(line)
+	got, ok := h.json.Handle(ctx, r).(*captured)
+	if !ok {
+		return "", false, false
 	}
-	if f.buf.Cap() <= 64<<10 { // one huge record must not be kept for ever
-		h.formats.Put(f)
+	message, length := got.message, got.length
+	got.message = ""
+	captures.Put(got)
+	if !utf8.ValidString(message) { // a json.RawMessage may hold anything
+		message = strings.ToValidUTF8(message, "\ufffd")
 	}
-	return message, shortened
+	if most := h.sender.set.maxEvent; length > most || len(message) > most {
+		return h.shorten(r, length), true, true
+	}
+	return message, false, true
 }
 
 // shorten is the record without its attributes, and with as much of its message
 // as there is room for: still JSON, which a line that is cut would not be.
 func (h *Handler) shorten(r slog.Record, length int) string {
+	bare := func(message string, options *slog.HandlerOptions) string {
+		short := slog.NewRecord(r.Time, r.Level, message, 0)
+		short.AddAttrs(slog.Int("shortened_from_bytes", length))
+		var buf bytes.Buffer
+		slog.NewJSONHandler(&buf, options).Handle(context.Background(), short)
+		return strings.ToValidUTF8(strings.TrimSuffix(buf.String(), "\n"), "\ufffd")
+	}
 	// Escaping makes up to six bytes of one.
 	text := strings.ToValidUTF8(cut(r.Message, (h.sender.set.maxEvent-256)/6), "\ufffd")
-	bare := slog.NewRecord(r.Time, r.Level, text, 0)
-	bare.AddAttrs(slog.Int("shortened_from_bytes", length))
-	var buf bytes.Buffer
-	slog.NewJSONHandler(&buf, nil).Handle(context.Background(), bare)
-	return strings.TrimSuffix(buf.String(), "\n")
+	line := bare(text, &slog.HandlerOptions{ReplaceAttr: h.sender.set.replace})
+	if len(line) > h.sender.set.maxEvent {
+		// What WithReplaceAttr would make of it has no room, and the message as
+		// it was may be what it is there to hide.
+		line = bare("", nil)
+	}
+	return line
 }

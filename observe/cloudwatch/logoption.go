@@ -127,7 +127,8 @@ func WithLevel(level slog.Leveler) LogOption {
 func WithSource() LogOption { return func(s *logSettings) { s.source = true } }
 
 // WithReplaceAttr rewrites attributes, as [slog.HandlerOptions] does. It is
-// called concurrently. A record at which it panics is dropped.
+// called concurrently. A record at which it panics is dropped, and so are all
+// records of a logger at whose attributes (With) it does.
 func WithReplaceAttr(replace func(groups []string, a slog.Attr) slog.Attr) LogOption {
 	return func(s *logSettings) {
 		if replace == nil {
@@ -148,7 +149,8 @@ func WithFlushInterval(d time.Duration) LogOption {
 
 // WithBatch is how large a batch may be, 1 to [MaxBatchEvents] events and 1 KiB
 // to [MaxBatchBytes] bytes with [EventOverhead] for each event; the most without
-// this option. So much is put without waiting for the interval.
+// this option. So much is put without waiting for the interval, and less where it is
+// half of what WithBuffer allows.
 func WithBatch(events, bytes int) LogOption {
 	return func(s *logSettings) {
 		s.within("WithBatch.events", events, 1, MaxBatchEvents)
@@ -160,7 +162,7 @@ func WithBatch(events, bytes int) LogOption {
 // WithBuffer bounds what may be pending, those on their way included: 1 to
 // 10,000,000 events, and 1 KiB to 4 GiB that are counted as in WithBatch and must
 // have room for the largest event; 100,000 and 16 MiB without this option. The
-// memory it takes is that and some 50 bytes per event.
+// memory it takes is that and some 150 bytes per event.
 func WithBuffer(events, bytes int) LogOption {
 	return func(s *logSettings) {
 		s.within("WithBuffer.events", events, 1, 10_000_000)
@@ -185,7 +187,8 @@ func WithOverflow(o Overflow) LogOption {
 // WithMaxEvent is how long a message may be, in bytes, 512 to 1,048,550, which
 // with its overhead is the largest event; that without this option. Of a longer
 // record the time, the level and the beginning of its message are logged, and
-// how long it was.
+// how long it was, rewritten by WithReplaceAttr as others are; where that makes it
+// too long again, only the time, the level and the length.
 func WithMaxEvent(bytes int) LogOption {
 	return func(s *logSettings) {
 		s.within("WithMaxEvent", bytes, 512, MaxBatchBytes-EventOverhead)

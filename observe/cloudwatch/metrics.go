@@ -124,9 +124,12 @@ func (m *Metrics) Flush(ctx context.Context) error {
 }
 
 // Close writes what is left and ends. What comes later is dropped and counted.
-// The error is as that of Flush; a writer that blocks keeps one goroutine. Close
-// may be called again, and then waits for the first to end.
+// It waits until ctx ends, or for [CloseTimeout] where that has no deadline. The
+// error is as that of Flush; a writer that blocks keeps one goroutine. Close may
+// be called again, and then waits for the first to end.
 func (m *Metrics) Close(ctx context.Context) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	m.closed.Store(true)
 	if m.flushes == nil {
 		return nil

@@ -198,7 +198,8 @@ func WithConstant(name, value string) Option {
 // are filed, at most 10 of at most 30 each; the names are [Method] and those
 // beside it, and those of constants. Without this option there is one set:
 // [Service] if it is known, [Method], [Route] and [StatusClass]. The empty set
-// is legal: all requests together.
+// is legal: all requests together. Two sets of the same names are a fault,
+// because every request would count twice.
 //
 // Each set multiplies the bill: a metric is billed for every combination of
 // values that occurs, and here there are three metrics. A set for alarms, such
@@ -211,6 +212,7 @@ func WithDimensions(sets ...[]string) Option {
 			return
 		}
 		s.dimensions = [][]string{}
+		var known [][]string
 		for i, set := range sets {
 			if len(set) > MaxDimensions {
 				s.fault(fmt.Sprintf("WithDimensions[%d]", i), len(set), "must not be more than 30 dimensions")
@@ -221,6 +223,11 @@ func WithDimensions(sets ...[]string) Option {
 				s.fault(fmt.Sprintf("WithDimensions[%d]", i), set, "names a dimension twice")
 				continue
 			}
+			if slices.ContainsFunc(known, func(o []string) bool { return slices.Equal(o, sorted) }) {
+				s.fault(fmt.Sprintf("WithDimensions[%d]", i), set, "is there already")
+				continue
+			}
+			known = append(known, sorted)
 			s.dimensions = append(s.dimensions, append([]string{}, set...))
 		}
 	}

@@ -46,6 +46,8 @@ func TestEveryWrongOptionOfMetricsIsRefusedAndNamed(t *testing.T) {
 		wrong("+WithDimensions", "11", cloudwatch.WithDimensions(make([][]string, 11)...)),
 		wrong("+WithDimensions[0]", "31", cloudwatch.WithDimensions(make([]string, 31))),
 		wrong("+WithDimensions[0]", "[url.scheme url.scheme]", cloudwatch.WithDimensions([]string{"url.scheme", "url.scheme"})),
+		wrong("+WithDimensions[1]", "[http.request.method http.route]", cloudwatch.WithDimensions([]string{cloudwatch.Route, cloudwatch.Method}, []string{cloudwatch.Method, cloudwatch.Route})),
+		wrong("+WithDimensions[2]", "[]", cloudwatch.WithDimensions(nil, []string{cloudwatch.Route}, []string{})),
 		wrong("+WithDimensions[1]", "client.address", cloudwatch.WithDimensions([]string{"url.scheme"}, []string{"client.address"})),
 		wrong("+WithDimensions[0]", "service.name", cloudwatch.WithDimensions([]string{"service.name"})),
 		wrong("WithMode", "2", cloudwatch.WithMode(2)),

@@ -37,15 +37,16 @@ type queue struct {
 	flushTo uint64
 	waiters []*waiter
 
-	stats    LogStats // Logged, Delivered, Dropped and what the sender counts
-	lost     [losses]uint64
-	reported uint64
+	stats LogStats // Logged, Delivered, Dropped and what the sender counts
+	lost  [losses]uint64
+	told  uint64 // how many of the lost a FlushError told of
 }
 
-// waiter waits until everything up to target is delivered or lost.
+// waiter waits until everything up to target is delivered or lost. told is how
+// many of the lost were told of before.
 type waiter struct {
-	target, lost uint64
-	done         chan struct{}
+	target, lost, told uint64
+	done               chan struct{}
 }
 
 func newQueue(set *logSettings) *queue { return &queue{set: set, wake: make(chan struct{}, 1)} }
@@ -113,9 +114,11 @@ func (q *queue) fits(e entry) bool {
 	return q.pending() < q.set.bufferEvents && q.bytes+q.flightBytes+e.size() <= q.set.bufferBytes
 }
 
-// full says that there is enough for a batch.
+// full says that there is enough for a batch, or that half of the buffer is full:
+// the other half is for what comes meanwhile.
 func (q *queue) full() bool {
-	return len(q.waiting()) >= q.set.batchEvents || q.bytes >= q.set.batchBytes
+	return len(q.waiting()) >= min(q.set.batchEvents, (q.set.bufferEvents+1)/2) ||
+		q.bytes >= min(q.set.batchBytes, q.set.bufferBytes/2)
 }
 
 func (q *queue) pop() entry {

@@ -1,6 +1,7 @@
 package cloudwatch
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -8,7 +9,8 @@ import (
 )
 
 // mostFigures bounds how many figures are taken of one source, and how many of
-// its counters and histograms are remembered.
+// its counters and histograms are remembered. Where that are too many, those that
+// it told no more make room: they are of label sets that have gone.
 const mostFigures = 10_000
 
 // reading is what is known of a source.
@@ -44,8 +46,7 @@ type groups struct {
 }
 
 // gather returns copies of what a source tells, also of one that panics halfway.
-func (m *Metrics) gather(source handrail.Source) (all []handrail.Metric) {
-	ended := false
+func (m *Metrics) gather(source handrail.Source) (all []handrail.Metric, ended bool) {
 	defer func() {
 		if !ended {
 			m.panics.Add(1)
@@ -64,8 +65,7 @@ func (m *Metrics) gather(source handrail.Source) (all []handrail.Metric) {
 			all = append(all, f)
 		}
 	})
-	ended = true
-	return all
+	return all, true
 }
 
 // judge returns why a figure cannot be written, or drops if it can.
@@ -124,7 +124,8 @@ func (m *Metrics) read(r *reading, all *groups) {
 	seen := map[string]int{}
 	var merged []handrail.Metric
 	var keys []string
-	for _, f := range m.gather(r.source) {
+	told, complete := m.gather(r.source)
+	for _, f := range told {
 		key := labelSet(f)
 		if i, again := seen[key]; again && f.Kind != handrail.Gauge {
 			if f.Kind == handrail.Counter && merged[i].Kind == handrail.Counter && finite(merged[i].Value+f.Value) {
@@ -141,6 +142,13 @@ func (m *Metrics) read(r *reading, all *groups) {
 		figures := []figure{{definition{f.Name, unitOf(f.Name)}, []float64{f.Value}}}
 		if f.Kind != handrail.Gauge {
 			before, known := r.last[keys[i]]
+			if !known && complete && len(r.last) >= mostFigures {
+				complete = false // once is enough
+				maps.DeleteFunc(r.last, func(key string, _ total) bool {
+					_, told := seen[key]
+					return !told
+				})
+			}
 			if !known && len(r.last) >= mostFigures {
 				m.dropped.add(DropLimit)
 				continue

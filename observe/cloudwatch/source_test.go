@@ -1,6 +1,7 @@
 package cloudwatch_test
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"slices"
@@ -264,5 +265,32 @@ func TestItsOwnFiguresAreAValidSource(t *testing.T) {
 		if s, _ := sum(t, all, "handrail_cloudwatch_lines_total"); s != 1 {
 			t.Errorf("it is said to have written %v lines in %s", s, p.text())
 		}
+	})
+}
+
+func TestCountersThatAreToldNoMoreMakeRoomForNewOnes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		round, steady := 0, 0
+		src := source(func(emit func(handrail.Metric)) {
+			emit(handrail.Metric{Name: "steady_total", Kind: handrail.Counter, Value: float64(1000 + round)})
+			for i := range 4000 { // label sets that come and go
+				emit(handrail.Metric{Name: "x_total", Kind: handrail.Counter, Labels: labels("key", fmt.Sprint(round, "-", i)), Value: 1})
+			}
+		})
+		m, err := cloudwatch.NewMetrics(writer(func(b []byte) (int, error) {
+			if bytes.Contains(b, []byte(`"steady_total":1}`)) {
+				steady++
+			}
+			return len(b), nil
+		}), cloudwatch.WithSources(src))
+		must(t, err)
+		for range 3 {
+			round++
+			must(t, m.Flush(background))
+		}
+		if st := m.Stats(); st.Dropped != 0 || st.Lines != 3*4001 || steady != 3 {
+			t.Errorf("the one that stayed grew by one %d times, want 3; %+v", steady, st)
+		}
+		m.Close(background)
 	})
 }

@@ -152,8 +152,8 @@ func (d document) values(name string) (out []float64, err error) {
 	return out, nil
 }
 
-// distinct fails where an object of the text has a name twice. Those within "app"
-// are the program's own.
+// distinct fails where an object of the text has a name twice. What is in "raw" within
+// "app" is the program's own JSON.
 func distinct(text []byte) error {
 	in := json.NewDecoder(bytes.NewReader(text))
 	type level struct {
@@ -161,7 +161,7 @@ func distinct(text []byte) error {
 		isName bool
 	}
 	var stack []*level
-	own := 0 // how deep "app" is, once it is reached
+	own := 0 // how deep "raw" is, once it is reached
 	for {
 		token, err := in.Token()
 		if errors.Is(err, io.EOF) {
@@ -185,8 +185,8 @@ func distinct(text []byte) error {
 		}
 		if top != nil && top.names != nil && top.isName {
 			name := token.(string)
-			if name == "app" && len(stack) == 1 {
-				own = 2
+			if name == "raw" && own == 0 && len(stack) > 1 {
+				own = len(stack) + 1
 			}
 			if top.names[name] && (own == 0 || len(stack) < own) {
 				return fmt.Errorf("%q is there twice", name)
