@@ -20,11 +20,13 @@ const (
 const maxAccept = 1 << 10
 
 // accepted says which format the Accept fields of a request prefer (RFC 9110,
-// section 12.5.1). Plain text, which is what a probe without preference gets,
-// has to be outdone; a wildcard does not name JSON.
+// section 12.5.1). Plain text is what a probe without preference gets, and what
+// the most specific range that it is in says of it counts; JSON has to be named,
+// and is then preferred where the weights are equal.
 func accepted(fields []string) format {
 	var q [formats]float64
-	text := 0.0
+	var text float64
+	specific := 0 // the parts of a range that text was weighed by
 	for _, field := range fields {
 		if len(field) > maxAccept {
 			field = field[:maxAccept]
@@ -39,8 +41,12 @@ func accepted(fields []string) format {
 				q[healthJSON] = max(q[healthJSON], weight(parameters))
 			case strings.EqualFold(kind, "application/json"):
 				q[bareJSON] = max(q[bareJSON], weight(parameters))
-			case strings.EqualFold(kind, "text/plain"), strings.EqualFold(kind, "text/*"):
-				text = max(text, weight(parameters))
+			case strings.EqualFold(kind, "text/plain"):
+				text, specific = weight(parameters), 2
+			case specific < 2 && strings.EqualFold(kind, "text/*"):
+				text, specific = weight(parameters), 1
+			case specific < 1 && kind == "*/*":
+				text = weight(parameters)
 			}
 		}
 	}

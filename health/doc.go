@@ -99,9 +99,11 @@
 //
 // # gRPC
 //
-// The health service of gRPC is set by OnChange, and by the first status:
+// The health service of gRPC is set by OnChange. Its server begins with SERVING,
+// which is wrong but for a Health that is ready before its first result:
 //
 //	s := grpchealth.NewServer() // google.golang.org/grpc/health
+//	s.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING) // before New
 //	health.OnChange(func(t health.Transition) {
 //		if t.Check == "" && t.Group == health.Ready {
 //			s.SetServingStatus("", map[bool]healthpb.HealthCheckResponse_ServingStatus{

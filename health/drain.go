@@ -35,12 +35,14 @@ func (h *Health) drain() {
 // readiness, lets the servers go on for the delay (WithDrainDelay) so that
 // whoever sends requests can notice, and then shuts them down, one after the
 // other, with what is left of ctx. The delay counts from the first Drain or
-// Shutdown, and takes at most half of the time that ctx leaves; it ends with ctx. A server that answers probes for the others comes last. It
-// returns the errors of the servers, joined, and may be called again.
+// Shutdown, and takes at most half of the time that ctx leaves; it ends with
+// ctx. A server that answers probes for the others comes last. It returns the
+// errors of the servers, joined, and may be called again.
 //
 // As of Go 1.26, an HTTP/2 connection that was accepted just before the server
-// shuts down and is never used keeps it waiting until ctx is over; then no
-// request has failed, but the error is that of ctx.
+// shuts down and is never used keeps it waiting until ctx is over, or the
+// server's IdleTimeout; then no request has failed, but where ctx is over the
+// error is that of ctx.
 //
 // It does not Close the Health: liveness is answered to the end.
 func (h *Health) Shutdown(ctx context.Context, servers ...Server) error {

@@ -284,6 +284,14 @@ func TestAnUpgradeIsNotToldToClose(t *testing.T) {
 	if got := ask("Upgrade", "websocket", "Connection", "Upgrade"); got != "" {
 		t.Errorf("upgrade: %q", got)
 	}
+	if got := get(w, "/livez").Header().Get("Connection"); got != "close" {
+		t.Errorf("a probe: %q", got)
+	}
+	r, rec := httptest.NewRequest("GET", "/", nil), httptest.NewRecorder()
+	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/2.0", 2, 0
+	if w.ServeHTTP(rec, r); rec.Header().Get("Connection") != "" {
+		t.Error("HTTP/2 was told to close, by a GOAWAY before its time")
+	}
 }
 
 func TestAfterCloseReadinessFailsAndTheRestStays(t *testing.T) {

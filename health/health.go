@@ -34,6 +34,7 @@ type Health struct {
 	checks     []*check
 	drainUntil time.Duration // when servers may be shut down
 	closed     bool
+	closedAt   time.Duration // what was stale then stays so, and nothing becomes it
 	started    bool
 	runners    sync.WaitGroup
 }
@@ -100,6 +101,20 @@ func (h *Health) Add(name string, of Check, opts ...CheckOption) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if err := h.refuses(name); err != nil {
+		c.cancel()
+		return err
+	}
+	c.addedAt, c.returnedAt = h.now(), h.now()
+	h.checks = append(h.checks, c)
+	h.publish()
+	h.start(c)
+	return nil
+}
+
+// refuses says why there cannot be one more check, of that name. It is called
+// with the lock held.
+func (h *Health) refuses(name string) error {
 	if h.closed {
 		return http.ErrServerClosed
 	}
@@ -109,10 +124,6 @@ func (h *Health) Add(name string, of Check, opts ...CheckOption) error {
 	if len(h.checks) == maxChecks {
 		return &handrail.OptionError{Package: "health", Option: "Add", Value: name, Reason: "there are 256 checks already"}
 	}
-	c.addedAt, c.returnedAt = h.now(), h.now()
-	h.checks = append(h.checks, c)
-	h.publish()
-	h.start(c)
 	return nil
 }
 
@@ -160,7 +171,7 @@ func (h *Health) newCheck(told string, r registration) (*check, error) {
 	if err := faults.Err(); err != nil {
 		return nil, err
 	}
-	c := &check{name: r.name, run: r.check.run, set: set, state: set.initially, shown: set.initially}
+	c := &check{name: r.name, run: r.check.run, set: set, state: set.initially, shown: set.shown(set.initially)}
 	c.ctx, c.cancel = context.WithCancel(h.ctx)
 	return c, nil
 }
@@ -186,14 +197,14 @@ func validName(name string) bool {
 	return true
 }
 
-// Close ends all checks, and waits for what it can: a run that ignores its
-// context is left behind. Readiness fails from then on, as after Drain, and the
-// other groups stay as they are. It returns nil, also when called again.
+// Close ends all checks. A run that is under way has its context canceled, and
+// is not waited for. Readiness fails from then on, as after Drain, and the other
+// groups stay as they are. It returns nil, also when called again.
 func (h *Health) Close() error {
 	h.mu.Lock()
 	if !h.closed {
 		h.drain()
-		h.closed = true
+		h.closed, h.closedAt = true, h.now()
 		h.cancel()
 		h.publish()
 	}

@@ -181,7 +181,11 @@ func TestTheFormatIsTheOneThatAcceptPrefers(t *testing.T) {
 		"APPLICATION/Health+JSON;v=1;q=.5": "application/health+json",
 		"text/plain, application/health+json;q=0.9":       "text/plain; charset=utf-8",
 		"text/plain;q=0.5, application/health+json;q=0.9": "application/health+json",
-		"application/json": "application/json",
+		"application/json":                                          "application/json",
+		"application/json;q=0.5, */*":                               "text/plain; charset=utf-8",
+		"*/*, application/json;q=0.5, text/*;q=0.2":                 "application/json",
+		"text/plain;q=0.1, text/*, */*, application/json;q=.5":      "application/json",
+		"application/json, text/plain, */*":                         "application/json",
 		"application/json, application/health+json;q=0.1":           "application/json",
 		"application/health+json;q=0":                               "text/plain; charset=utf-8",
 		"application/health+json;q=2":                               "text/plain; charset=utf-8",
@@ -192,6 +196,24 @@ func TestTheFormatIsTheOneThatAcceptPrefers(t *testing.T) {
 	} {
 		if got := get(made(t), "/readyz", "Accept", accept).Header().Get("Content-Type"); got != want {
 			t.Errorf("Accept: %.80s: %s, want %s", accept, got, want)
+		}
+	}
+}
+
+func TestAnswersThatAreKeptAreKeptApart(t *testing.T) {
+	h := made(t, WithCheck("db", passing, Initially(Pass), Every(time.Hour)), WithAuthorize(func(r *http.Request) bool { return r.Header.Get("Authorization") != "" }))
+	for h.Stats().Checks[0].Passes == 0 {
+		time.Sleep(time.Millisecond) // the last snapshot for an hour
+	}
+	for range 2 {
+		for _, who := range []string{"", "x"} {
+			for accept, part := range map[string]string{"text/plain": "[+]db ok", "application/health+json": `"status":"pass"`, "application/json": `"status":"pass"`} {
+				w := get(h, "/readyz?verbose", "Accept", accept, "Authorization", who)
+				kind, _, _ := strings.Cut(w.Header().Get("Content-Type"), ";")
+				if kind != accept || !strings.Contains(w.Body.String(), part) || strings.Contains(w.Body.String(), "responseTime") != (who != "" && accept != "text/plain") {
+					t.Errorf("%s for %q: %s %s", accept, who, kind, w.Body)
+				}
+			}
 		}
 	}
 }

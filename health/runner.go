@@ -140,13 +140,13 @@ func (h *Health) launch(c *check) *begun {
 	h.mu.Unlock()
 	go func() {
 		var r result
-		returned := false
+		returned, late := false, false
 		defer func() {
 			if !returned {
 				r = ended(recover())
 			}
 			r.took = h.now() - b.at
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) && (r.err == nil || errors.Is(r.err, context.DeadlineExceeded)) {
+			if late && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				r = result{err: &TimeoutError{After: r.took}, level: Fail, took: r.took}
 				r.text = r.err.Error()
 			}
@@ -159,6 +159,7 @@ func (h *Health) launch(c *check) *begun {
 		if r.err != nil {
 			r.text = printable(r.err.Error())
 		}
+		late = r.err == nil || errors.Is(r.err, context.DeadlineExceeded)
 		returned = true
 	}()
 	return b

@@ -68,6 +68,9 @@ type view struct {
 // called with the lock held.
 func (h *Health) publish() {
 	now := h.now()
+	if h.closed {
+		now = h.closedAt
+	}
 	old := h.snapshot.Load()
 	s := &snapshot{set: &h.set, until: math.MaxInt64, entries: make([]entry, 0, len(h.checks)+1)}
 	startups, passed := 0, 0
@@ -109,16 +112,14 @@ func (h *Health) entry(c *check, now time.Duration, until *time.Duration) entry 
 		at: c.at, took: c.took, measured: c.measured, lastSuccess: c.lastSuccess, stuck: c.stuck,
 	}
 	over := c.passed && c.set.groups == Startup
-	if staleAt := max(c.returnedAt+c.set.maxAge, c.addedAt+c.set.grace); !over && !h.closed {
+	if staleAt := max(c.returnedAt+c.set.maxAge, c.addedAt+c.set.grace); !over {
 		if now >= staleAt {
 			e.stale, e.status = true, Fail
-		} else {
+		} else if !h.closed {
 			*until = min(*until, staleAt)
 		}
 	}
-	if e.status == Fail && c.set.degrading {
-		e.status = Warn
-	}
+	e.status = c.set.shown(e.status)
 	e.text, _ = c.reason(e.status, e.stale)
 	for i, g := range viewGroups {
 		if e.groups&g == 0 {
@@ -130,6 +131,14 @@ func (h *Health) entry(c *check, now time.Duration, until *time.Duration) entry 
 		}
 	}
 	return e
+}
+
+// shown is a status as it is told.
+func (s *checkSettings) shown(status Status) Status {
+	if status == Fail && s.degrading {
+		return Warn
+	}
+	return status
 }
 
 // counted is a status as a group counts it.

@@ -66,7 +66,7 @@ func (c *check) reason(status Status, stale bool) (text string, err error) {
 		return ErrStale.Error() + ": no result in time for " + c.set.maxAge.String(), ErrStale
 	case status == Pass:
 		return "", nil
-	case c.concern == nil && c.set.initially == status:
+	case c.concern == nil:
 		return errInitially.Error(), errInitially
 	default:
 		return c.text, c.concern
