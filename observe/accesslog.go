@@ -38,6 +38,8 @@ type AccessLog struct {
 	errors  errorLimits
 	refused refusals
 	queue   *queue
+	// flushing is full while somebody flushes.
+	flushing chan struct{}
 
 	tally struct {
 		logged, written, dropped, failed atomic.Uint64
@@ -53,7 +55,7 @@ type AccessLog struct {
 // tells of every request, but of refused ones once a second how many there
 // were, and of repeated errors at most ten a second.
 func NewAccessLog(h slog.Handler, opts ...LogOption) (*AccessLog, error) {
-	l := &AccessLog{set: defaultLog()}
+	l := &AccessLog{set: defaultLog(), flushing: make(chan struct{}, 1)}
 	option.Apply(&l.set.Faults, &l.set, opts)
 	l.set.Given("NewAccessLog", h != nil, "a handler")
 	if l.set.schema < schemas {
@@ -89,8 +91,14 @@ func (l *AccessLog) Start(x *Exchange) {
 	if !n.taken {
 		n.take(x.Request)
 	}
+	if l.set.client == nil && len(l.set.headers) == 0 || n.of(l) {
+		return
+	}
+	if n.own == nil {
+		n.own = make([]notedValue, 0, 1+len(l.set.headers))
+	}
 	if l.set.client != nil {
-		n.client = l.set.client(x.Request)
+		n.own = append(n.own, notedValue{l, l.name.client, limit(l.set.client(x.Request), l.set.maxValue)})
 	}
 	for i, name := range l.set.headers {
 		values := x.Request.Header[name]
@@ -101,7 +109,7 @@ func (l *AccessLog) Start(x *Exchange) {
 		if !l.set.redacted.has(name) {
 			value = joined(values, l.set.maxValue)
 		}
-		n.headers = append(n.headers, notedHeader{l, l.set.headerKeys[i], value})
+		n.own = append(n.own, notedValue{l, l.set.headerKeys[i], value})
 	}
 }
 
@@ -142,11 +150,12 @@ func (l *AccessLog) Observe(x *Exchange) {
 		l.tally.filtered.Add(1)
 		return
 	}
+	var of *errorLimit
 	var suppressed uint64
 	switch {
 	case x.ErrorType != "":
 		var admitted bool
-		if suppressed, admitted = l.errors.admit(x, level); !admitted {
+		if of, suppressed, admitted = l.errors.admit(x, level); !admitted {
 			l.tally.suppressed.Add(1)
 			return
 		}
@@ -163,7 +172,9 @@ func (l *AccessLog) Observe(x *Exchange) {
 	if !l.known {
 		ln.ctx = detached{x.Context()}
 	}
-	l.log(ln)
+	if !l.log(ln) && suppressed > 0 {
+		l.errors.keep(of, level, suppressed)
+	}
 }
 
 // level is that of the line.
@@ -192,17 +203,20 @@ func (l *AccessLog) sampled(x *Exchange) bool {
 	return rand.Uint64()>>1 < l.samples
 }
 
-// log writes a line, or has it written.
-func (l *AccessLog) log(ln *line) {
+// log writes a line, or has it written. It reports false where there is no room
+// now, but may be later.
+func (l *AccessLog) log(ln *line) bool {
 	l.tally.logged.Add(1)
 	if l.queue == nil {
 		l.write(ln)
-		return
+		return true
 	}
-	if !l.queue.add(ln) {
-		l.tally.dropped.Add(1)
-		l.free(ln)
+	if l.queue.add(ln) {
+		return true
 	}
+	l.tally.dropped.Add(1)
+	l.free(ln)
+	return l.closed.Load()
 }
 
 // write hands a line to the handler, whose panic costs no more than the line.
@@ -243,40 +257,48 @@ func (l *AccessLog) free(ln *line) {
 }
 
 // writeRefused writes the line of refused requests.
-func (l *AccessLog) writeRefused(c Cause, n uint64) {
+func (l *AccessLog) writeRefused(c Cause, n uint64) bool {
 	ln := l.lines.Get().(*line)
 	ln.text("error.type", c.Outcome)
 	ln.cause(c)
 	ln.attrs = append(ln.attrs, slog.Uint64("count", n))
 	ln.level, ln.message, ln.at = slog.LevelWarn, MessageRefused, time.Now()
 	ln.ctx = context.Background()
-	l.log(ln)
+	return l.log(ln)
 }
 
 // writeSuppressed writes the line of what was suppressed since the last one.
-func (l *AccessLog) writeSuppressed(of errorKey, level slog.Level, n uint64) {
+func (l *AccessLog) writeSuppressed(of errorKey, level slog.Level, n uint64) bool {
 	ln := l.lines.Get().(*line)
 	ln.text(l.name.route, of.route)
 	ln.text("error.type", of.errorType)
 	ln.attrs = append(ln.attrs, slog.Uint64("suppressed", n))
 	ln.level, ln.message, ln.at = level, MessageSuppressed, time.Now()
 	ln.ctx = context.Background()
-	l.log(ln)
+	return l.log(ln)
 }
 
 // Flush writes what was only counted until now, and returns when all lines so
-// far are written, or ctx is done: then it returns its error.
+// far are written, or dropped by Close, or ctx is done: then it returns its
+// error. Of several at a time each waits for its turn.
 func (l *AccessLog) Flush(ctx context.Context) error {
+	select {
+	case l.flushing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	flushed := make(chan struct{})
 	if l.queue == nil {
 		// The handler may stand still.
 		go func() {
 			defer close(flushed)
+			defer func() { <-l.flushing }()
 			l.tell()
 		}()
 	} else {
 		l.tell()
 		l.queue.passed(flushed)
+		<-l.flushing
 	}
 	select {
 	case <-flushed:

@@ -413,3 +413,38 @@ func FuzzLine(f *testing.F) {
 		}
 	})
 }
+
+func TestTwoAccessLogsTellTheirOwnClientAddress(t *testing.T) {
+	own, ownLines := lines(t, observe.WithClientAddress(func(*http.Request) string { return "203.0.113.9" }))
+	peer, peerLines := lines(t)
+	for _, sinks := range [][]observe.Sink{{own, peer}, {peer, own}} {
+		observe.Middleware(observe.WithSink(sinks...))(noop).ServeHTTP(httptest.NewRecorder(), request())
+		if a, b := ownLines()[0]["client.address"], peerLines()[0]["client.address"]; a != "203.0.113.9" || b != "192.0.2.1" {
+			t.Errorf("the addresses are %v and %v", a, b)
+		}
+	}
+}
+
+func TestALogThatIsASinkTwiceTellsNothingTwiceInALine(t *testing.T) {
+	log, lines := lines(t, observe.WithHeaders("User-Agent"), observe.WithClientAddress(func(*http.Request) string { return "a" }))
+	observe.Middleware(observe.WithSink(log, log))(noop).ServeHTTP(httptest.NewRecorder(), request())
+	if all := lines(); len(all) != 2 || all[0]["client.address"] != "a" || all[0]["http.request.header.user-agent"] == nil {
+		t.Errorf("the lines are %v", all)
+	}
+}
+
+func TestUsualSecretsAreRedactedHoweverTheyAreSpelled(t *testing.T) {
+	for query, want := range map[string]string{
+		"accessToken=x":     "accessToken=REDACTED",
+		"clientSecret=x":    "clientSecret=REDACTED",
+		"user[password]=x":  "user[password]=REDACTED",
+		"user[name]=x":      "user[name]=x",
+		"a[b][api-key][]=x": "a[b][api-key][]=REDACTED",
+	} {
+		r := request()
+		r.URL.RawQuery = query
+		if got := logged(t, noop, r, nil, observe.WithQuery())["url.query"]; got != want {
+			t.Errorf("%s became %v", query, got)
+		}
+	}
+}

@@ -148,3 +148,11 @@ func TestAContextThatOutlivesItsRequestStaysItsOwn(t *testing.T) {
 		}
 	}
 }
+
+func TestSinksAreShownTheContextOfTheHandler(t *testing.T) {
+	sink := newSeen()
+	observe.Middleware(observe.WithSink(sink), observe.WithRequestIDs())(noop).ServeHTTP(httptest.NewRecorder(), request())
+	if x := sink.one(t); x.RequestID == "" || observe.RequestID(x.Context()) != x.RequestID {
+		t.Errorf("the context shows %q, want %q", observe.RequestID(x.Context()), x.RequestID)
+	}
+}

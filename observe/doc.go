@@ -80,8 +80,8 @@
 // What has no value is left out. duration_ms is a float. What handlers added
 // stands in a group, "app", so that no attribute of theirs can pass for one of
 // these. There is no query, no header and no Host unless an option asks for
-// them, names that usually stand for secrets are redacted wherever they occur
-// (WithRedacted), and values are cut. slog's own handlers escape what is left: a
+// them, what usually is secret by its name is redacted, be it the name of a
+// header, a parameter or an attribute (WithRedacted), and values are cut. slog's own handlers escape what is left: a
 // value cannot end a line or begin another.
 //
 // Levels are ERROR for panics and statuses of 500 and above, and INFO for the
@@ -122,6 +122,8 @@
 // # Mistakes to avoid
 //
 //   - Not being outermost: what is refused further out is not seen.
+//   - Standing inside a retry that is observed further out as well: of its
+//     attempts only the first is seen.
 //   - A middleware that recovers panics, inside: then there is no panic to
 //     record, only the status it chose.
 //   - A path, a tenant or a user as a label: count of them whom you know, and

@@ -35,17 +35,16 @@ func (e *errorLimits) init(perSecond float64, burst int) {
 }
 
 // admit says whether x may be logged, and how many like it were not since the
-// last time.
-func (e *errorLimits) admit(x *Exchange, level slog.Level) (suppressed uint64, admitted bool) {
+// last time, which is of's.
+func (e *errorLimits) admit(x *Exchange, level slog.Level) (of *errorLimit, suppressed uint64, admitted bool) {
 	if e.rate == 0 {
-		return 0, true
+		return nil, 0, true
 	}
 	now := time.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	key := errorKey{x.Route, x.ErrorType}
-	of := e.of[key]
-	if of == nil {
+	if of = e.of[key]; of == nil {
 		if len(e.of) >= maxErrors {
 			key = errorKey{OtherRoute, OtherRoute}
 			of = e.of[key]
@@ -58,16 +57,26 @@ func (e *errorLimits) admit(x *Exchange, level slog.Level) (suppressed uint64, a
 	if !of.limiter.AllowN(now, 1) {
 		of.suppressed++
 		of.level = max(of.level, level)
-		return 0, false
+		return of, 0, false
 	}
 	suppressed, of.suppressed = of.suppressed, 0
-	return suppressed, true
+	return of, suppressed, true
 }
 
-// flush tells how many were suppressed and have not been told of.
-func (e *errorLimits) flush(tell func(of errorKey, level slog.Level, n uint64)) {
+// keep counts again what could not be told.
+func (e *errorLimits) keep(of *errorLimit, level slog.Level, n uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	of.suppressed += n
+	of.level = max(of.level, level)
+}
+
+// flush tells how many were suppressed and have not been told of. What tell has
+// no room for, it keeps.
+func (e *errorLimits) flush(tell func(of errorKey, level slog.Level, n uint64) bool) {
 	type untold struct {
 		errorKey
+		of    *errorLimit
 		level slog.Level
 		n     uint64
 	}
@@ -75,12 +84,14 @@ func (e *errorLimits) flush(tell func(of errorKey, level slog.Level, n uint64)) 
 	e.mu.Lock()
 	for key, of := range e.of {
 		if of.suppressed > 0 {
-			all = append(all, untold{key, of.level, of.suppressed})
+			all = append(all, untold{key, of, of.level, of.suppressed})
 			of.suppressed, of.level = 0, 0
 		}
 	}
 	e.mu.Unlock()
 	for _, u := range all {
-		tell(u.errorKey, u.level, u.n)
+		if !tell(u.errorKey, u.level, u.n) {
+			e.keep(u.of, u.level, u.n)
+		}
 	}
 }

@@ -64,7 +64,7 @@ func TestEveryWayOutIsRecorded(t *testing.T) {
 					t.Errorf("observed %+v", x)
 				}
 			})
-			s := o.Stats()
+			s := settled(t, o)
 			name := tt.outcome
 			if name == "" {
 				name = "answered"
@@ -178,7 +178,7 @@ func TestAnOrdinaryEndOfAStreamIsNoCancellation(t *testing.T) {
 			t.Errorf("observed %d and %+v", x.Status, x.Cause)
 		}
 	})
-	if s := o.Stats(); s.InFlight != 0 || s.LongLived != 0 {
+	if s := settled(t, o); s.InFlight != 0 || s.LongLived != 0 {
 		t.Errorf("afterwards, statistics are %+v", s)
 	}
 }
@@ -211,7 +211,7 @@ func TestATakenOverConnectionIsLongLived(t *testing.T) {
 	if follower.told != 1 || follower.untimely {
 		t.Errorf("the follower was told %d times, untimely: %t", follower.told, follower.untimely)
 	}
-	if s := o.Stats(); s.LongLived != 0 || s.InFlight != 0 {
+	if s := settled(t, o); s.LongLived != 0 || s.InFlight != 0 {
 		t.Errorf("statistics are %+v", s)
 	}
 }
@@ -284,4 +284,63 @@ func TestBodiesOfUnknownLengthAreCountedByOption(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAStreamWhoseClientLeavesWhileItIsWrittenEndsAsItShould(t *testing.T) {
+	sink := newSeen()
+	in := make(chan struct{})
+	h := handle(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		http.NewResponseController(w).Flush()
+		in <- struct{}{}
+		<-r.Context().Done()
+		for range 10_000 {
+			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
+				if r.URL.Path == "/abort" {
+					panic(http.ErrAbortHandler)
+				}
+				return
+			}
+		}
+	})
+	both(t, observer(t, observe.WithSink(sink)).Wrap(h), func(t *testing.T, srv *httptest.Server) {
+		for _, path := range []string{"/return", "/abort"} {
+			ctx, cancel := context.WithCancel(context.Background())
+			go func() { <-in; cancel() }()
+			req, _ := http.NewRequestWithContext(ctx, "GET", srv.URL+path, nil)
+			if resp, err := srv.Client().Do(req); err == nil {
+				io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+			if x := sink.one(t); x.Cause.Outcome != "" || x.Status != 200 || !x.LongLived {
+				t.Errorf("%s: observed %d and %+v", path, x.Status, x.Cause)
+			}
+		}
+	})
+}
+
+func TestAHandlerThatGivesUpBecauseTheClientLeftIsNoAbort(t *testing.T) {
+	sink := newSeen()
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	func() {
+		defer func() { recover() }()
+		observe.Middleware(observe.WithSink(sink))(handle(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(200)
+			panic(http.ErrAbortHandler)
+		})).ServeHTTP(httptest.NewRecorder(), request().WithContext(gone))
+	}()
+	if x := sink.one(t); x.Cause.Outcome != "canceled" || x.Status != 200 {
+		t.Errorf("observed %d and %+v", x.Status, x.Cause)
+	}
+}
+
+func TestNoBodyStaysNone(t *testing.T) {
+	r := request()
+	r.Body, r.ContentLength = http.NoBody, -1
+	observe.Middleware(observe.WithBodyCount())(handle(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Body != http.NoBody {
+			t.Errorf("the body has become a %T", r.Body)
+		}
+	})).ServeHTTP(httptest.NewRecorder(), r)
 }

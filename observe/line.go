@@ -56,7 +56,9 @@ func (ln *line) fill(l *AccessLog, x *Exchange, suppressed uint64) {
 	} else {
 		ln.attrs = append(ln.attrs, slog.Float64("duration_ms", float64(x.Duration.Microseconds())/1000))
 	}
-	ln.text(key.client, limit(n.client, most))
+	if l.set.client == nil {
+		ln.text(key.client, limit(n.client, most))
+	}
 	ln.text(key.agent, limit(n.agent, most))
 	if l.set.host {
 		ln.text(key.host, limit(n.host, most))
@@ -82,7 +84,7 @@ func (ln *line) fill(l *AccessLog, x *Exchange, suppressed uint64) {
 	if suppressed > 0 {
 		ln.attrs = append(ln.attrs, slog.Uint64("suppressed", suppressed))
 	}
-	for _, h := range n.headers {
+	for _, h := range n.own {
 		if h.log == l {
 			ln.text(h.key, h.value)
 		}

@@ -84,3 +84,14 @@ func TestAnAccessLogThroughALogHandlerHasEachIDOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestTheServicesOwnLinesHaveTheTracesIDsAlsoWithoutRequestIDs(t *testing.T) {
+	var buf bytes.Buffer
+	logger := slog.New(observe.LogHandler(jsonTo(&buf)))
+	observe.Middleware(observe.WithSink(tracing{ids}))(handle(func(_ http.ResponseWriter, r *http.Request) {
+		logger.InfoContext(r.Context(), "mine")
+	})).ServeHTTP(httptest.NewRecorder(), request())
+	if got := buf.String(); !strings.Contains(got, `"trace_id":"4bf90000000000000000000000000036","span_id":"01000000000000ff"`) {
+		t.Errorf("the line is %s", got)
+	}
+}

@@ -183,10 +183,12 @@ func WithHeaders(names ...string) LogOption {
 
 // WithRedacted adds names whose values are never logged, of headers, of
 // parameters of the query, and of attributes that handlers add. Letter case does
-// not matter, nor whether it is written with - or _. The usual ones are there
-// without this option, among them authorization, cookie, password, secret,
-// token, access_token, api_key and session. A name is compared whole: "token"
-// does not stand for "csrf_token_2".
+// not matter, nor whether there is a - or _ in it: access_token is accessToken
+// and access-token too. The usual ones are there without this option, among them
+// authorization, cookie, password, secret, token, access_token, api_key and
+// session. A name is compared whole: "token" does not stand for "csrf_token_2",
+// but for "user[token]" in a query. What is within the value of an attribute, as
+// in a map, is not looked at.
 func WithRedacted(names ...string) LogOption {
 	return func(s *logSettings) {
 		for i, name := range names {

@@ -8,13 +8,25 @@ type note struct {
 	taken                      bool
 	path, query, agent, client string
 	host                       string
-	headers                    []notedHeader
+	own                        []notedValue
 }
 
-// notedHeader is a header that one access log wants.
-type notedHeader struct {
+// notedValue is what one access log wants: a header, or the address as it is
+// told.
+type notedValue struct {
 	log        *AccessLog
 	key, value string
+}
+
+// of says whether there is something of that log already, which is where it is
+// a sink twice.
+func (n *note) of(l *AccessLog) bool {
+	for i := range n.own {
+		if n.own[i].log == l {
+			return true
+		}
+	}
+	return false
 }
 
 // take notes what every access log tells.

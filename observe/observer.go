@@ -125,11 +125,12 @@ func (v *visit) begin(rw http.ResponseWriter, r *http.Request) *http.Request {
 		v.start()
 	}
 	counted := set.bodies && r.ContentLength < 0 && r.Body != nil && r.Body != http.NoBody
-	if !set.copies() && x.ctx == r.Context() && !counted {
+	known := set.copies() || x.Trace != (TraceIDs{})
+	if !known && x.ctx == r.Context() && !counted {
 		return r
 	}
 	ctx := x.ctx
-	if set.copies() || x.Trace != (TraceIDs{}) {
+	if known {
 		h := &holder{Context: ctx, id: x.RequestID, trace: x.Trace, max: set.maxAttrs}
 		v.holder, ctx = h, h
 		if set.ids {

@@ -3,10 +3,14 @@ package observe_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -224,14 +228,15 @@ func TestAStalledWriterStallsNobody(t *testing.T) {
 			t.Errorf("Flush returned %v", err)
 		}
 		close(w.free)
+		synctest.Wait() // now there is room for what Flush had to tell
 		if err := log.Flush(t.Context()); err != nil {
 			t.Errorf("Flush returned %v", err)
 		}
-		if s := log.Stats(); s.Queued != 0 || s.Logged != s.Written+s.Dropped || s.Written != 10 {
+		if s := log.Stats(); s.Queued != 0 || s.Logged != s.Written+s.Dropped || s.Written != 11 {
 			t.Errorf("statistics are %+v", s)
 		}
-		if n := strings.Count(w.take(), "\n"); n != 10 {
-			t.Errorf("%d lines were written", n)
+		if got := w.take(); strings.Count(got, "\n") != 11 || !strings.Contains(got, `"count":100`) {
+			t.Errorf("written was\n%s", got)
 		}
 		time.Sleep(time.Minute) // for the timer
 	})
@@ -310,4 +315,154 @@ func TestAsynchronousLinesComeInOrderAndAllOfThem(t *testing.T) {
 			t.Fatalf("line %d is of %v", i, line["url.path"])
 		}
 	}
+}
+
+func TestAFlushDoesNotOutlastAClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &stalled{free: make(chan struct{})}
+		log := accessLog(t, jsonTo(w), observe.WithAsync(10))
+		ask(observe.Middleware(observe.WithSink(log))(http.HandlerFunc(scene)), repeat("/ok", 5)...)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		flushed := make(chan error, 1)
+		go func() { flushed <- log.Flush(ctx) }()
+		synctest.Wait()
+		log.Close()
+		close(w.free)
+		if err := <-flushed; err != nil {
+			t.Errorf("Flush returned %v", err)
+		}
+	})
+}
+
+func TestACloseWaitsForRefusalsThatAreBeingTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &stalled{free: make(chan struct{})}
+		log := accessLog(t, jsonTo(w))
+		ask(observe.Middleware(observe.WithSink(log))(http.HandlerFunc(scene)), "/shed", "/full")
+		time.Sleep(time.Second)
+		synctest.Wait() // the timer's goroutine writes
+		go func() { time.Sleep(time.Second); close(w.free) }()
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
+		if n := strings.Count(w.take(), "\n"); n != 2 {
+			t.Errorf("%d lines are written, want 2", n)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestWhatADroppedLineWasToTellIsToldByTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &stalled{free: make(chan struct{})}
+		log := accessLog(t, jsonTo(w), observe.WithAsync(1), observe.WithErrorLimit(1, 1))
+		h := observe.Middleware(observe.WithSink(log))(http.HandlerFunc(scene))
+		ask(h, repeat("/503", 4)...) // one waits, three are suppressed
+		ask(h, repeat("/shed", 7)...)
+		time.Sleep(time.Second)
+		synctest.Wait() // the refusals found no room
+		ask(h, "/503")  // neither did this, which was to tell of the three
+		close(w.free)
+		synctest.Wait()
+		ask(h, "/shed")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		ask(h, "/503")
+		synctest.Wait()
+		got := w.take()
+		if !strings.Contains(got, `"count":8`) || !strings.Contains(got, `"suppressed":3`) {
+			t.Errorf("told was\n%s", got)
+		}
+		log.Close()
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestAClosedLogHasNoTimerForRefusalsItCannotTell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := accessLog(t, jsonTo(io.Discard), observe.WithAsync(1))
+		log.Close()
+		ask(observe.Middleware(observe.WithSink(log))(http.HandlerFunc(scene)), "/shed")
+		time.Sleep(time.Hour)
+		if s := log.Stats(); s.Logged != 1 || s.Dropped != 1 {
+			t.Errorf("statistics are %+v", s)
+		}
+	})
+}
+
+// endingOnce is a handler that ends its goroutine once.
+type endingOnce struct {
+	slog.Handler
+	once *sync.Once
+}
+
+func (e endingOnce) Handle(ctx context.Context, r slog.Record) error {
+	e.once.Do(runtime.Goexit)
+	return e.Handler.Handle(ctx, r)
+}
+
+func TestAHandlerThatEndsTheGoroutineDoesNotEndTheTellingOfRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		buf := new(buffer)
+		log := accessLog(t, endingOnce{slog.NewJSONHandler(buf, nil), new(sync.Once)})
+		h := observe.Middleware(observe.WithSink(log))(http.HandlerFunc(scene))
+		ask(h, "/shed", "/memory", "/full")
+		time.Sleep(time.Second)
+		synctest.Wait() // one is lost with the goroutine
+		ask(h, "/shed", "/memory", "/full")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		got := buf.take()
+		if strings.Count(got, `"count":2`) != 2 || strings.Count(got, `"count":1`) != 1 {
+			t.Errorf("told was\n%s", got)
+		}
+		log.Close()
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestAHandlerThatEndsTheGoroutineDoesNotEndTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		buf := new(buffer)
+		log := accessLog(t, endingOnce{slog.NewJSONHandler(buf, nil), new(sync.Once)}, observe.WithAsync(10))
+		ask(observe.Middleware(observe.WithSink(log))(http.HandlerFunc(scene)), "/ok", "/ok", "/ok")
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
+		if s := log.Stats(); s.Failed != 1 || s.Written != 2 || strings.Count(buf.take(), "\n") != 2 {
+			t.Errorf("statistics are %+v", s)
+		}
+	})
+}
+
+func TestManyCausesOfRefusalsLeaveTheirCountsBounded(t *testing.T) {
+	log, lines := lines(t)
+	for i := range 5000 {
+		log.Observe(&observe.Exchange{Request: request(), Cause: observe.Cause{Outcome: "shed", Policy: fmt.Sprint(i)}})
+	}
+	log.Close()
+	all, sum := lines(), 0.
+	for _, line := range all {
+		sum += line["count"].(float64)
+	}
+	if len(all) != 1025 || sum != 5000 {
+		t.Errorf("%d lines tell of %v requests, want one for each of 1024 causes and one for all others", len(all), sum)
+	}
+}
+
+func TestSlownessRaisesALevelAndIsNoneOfStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, lines := lines(t, observe.WithSlow(time.Millisecond))
+		h := observe.Middleware(observe.WithSink(log))(handle(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(time.Second)
+			if r.URL.Path == "/stream" {
+				w.Header().Set("Content-Type", "text/event-stream")
+				w.WriteHeader(200)
+			}
+			scene(w, r)
+		}))
+		ask(h, "/stream", "/500", "/ok")
+		expect(t, lines(), "INFO http request /stream", "ERROR http request /500 500", "WARN http request /ok")
+	})
 }

@@ -94,6 +94,11 @@ func (q *queue) written() {
 	defer q.mu.Unlock()
 	q.out++
 	q.held--
+	q.tell()
+}
+
+// tell tells those who wait for no more than what is out.
+func (q *queue) tell() {
 	left := q.waiting[:0]
 	for _, w := range q.waiting {
 		if w.until <= q.out {
@@ -141,5 +146,10 @@ func (q *queue) close() (n int) {
 	q.first, q.last = nil, nil
 	q.held -= n
 	q.in -= uint64(n)
+	for i := range q.waiting {
+		// What was forgotten will never be out.
+		q.waiting[i].until = min(q.waiting[i].until, q.in)
+	}
+	q.tell()
 	return n
 }

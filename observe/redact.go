@@ -23,7 +23,7 @@ var secrets = []string{
 	"credential", "credentials", "otp", "pin", "x-forwarded-access-token", "x-vault-token",
 }
 
-// redacted are names in lower case, with _ for -.
+// redacted are names in lower case, without - and _.
 type redacted map[string]struct{}
 
 func newRedacted(names ...string) redacted { return redacted{}.with(names...) }
@@ -31,9 +31,19 @@ func newRedacted(names ...string) redacted { return redacted{}.with(names...) }
 func (r redacted) with(names ...string) redacted {
 	r = maps.Clone(r)
 	for _, name := range names {
-		r[strings.ReplaceAll(strings.ToLower(name), "-", "_")] = struct{}{}
+		r[plain(name)] = struct{}{}
 	}
 	return r
+}
+
+// plain is a name as it is compared.
+func plain(name string) string {
+	return strings.Map(func(c rune) rune {
+		if c == '-' || c == '_' {
+			return -1
+		}
+		return c
+	}, strings.ToLower(name))
 }
 
 // has says whether the value of that name must not be logged.
@@ -42,20 +52,22 @@ func (r redacted) has(name string) bool {
 		return true
 	}
 	var buf [maxNameLen]byte
+	n := 0
 	for i := range len(name) {
 		c := name[i]
 		switch {
-		case c == '-':
-			c = '_'
+		case c == '-', c == '_':
+			continue
 		case 'A' <= c && c <= 'Z':
 			c += 'a' - 'A'
 		case c >= 0x80:
-			_, found := r[strings.ReplaceAll(strings.ToLower(name), "-", "_")]
+			_, found := r[plain(name)]
 			return found
 		}
-		buf[i] = c
+		buf[n] = c
+		n++
 	}
-	_, found := r[string(buf[:len(name)])]
+	_, found := r[string(buf[:n])]
 	return found
 }
 
@@ -88,13 +100,15 @@ func (r redacted) query(raw string, n int) string {
 
 // hides is has for a name as it stands in a query.
 func (r redacted) hides(name string) bool {
-	plain, err := url.QueryUnescape(name)
+	name, err := url.QueryUnescape(name)
 	if err != nil {
 		return true
 	}
-	plain = strings.TrimSpace(plain)
-	if base, _, indexed := strings.Cut(plain, "["); indexed && r.has(base) {
-		return true // token[], token[0]
+	name = strings.TrimSpace(name)
+	for part := range strings.SplitSeq(name, "[") { // token[], token[0], user[token]
+		if r.has(strings.TrimRight(part, "]")) {
+			return true
+		}
 	}
-	return r.has(plain)
+	return false
 }

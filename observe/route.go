@@ -36,6 +36,8 @@ type routes struct {
 	// fresh are those that are not in read yet, which is copied only when it
 	// has grown by a part of itself, so that n of them cost n steps and not n².
 	fresh map[string]string
+	// waits counts how often the lock was needed for a fresh one.
+	waits int
 	names int
 }
 
@@ -70,6 +72,9 @@ func (r *routes) learn(pattern string) (name string, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if name, ok = r.known(pattern); ok {
+		if r.waits++; len(r.fresh) > 0 && r.waits > len(*r.read.Load())/8 {
+			r.publish() // no others may ever come
+		}
 		return name, true
 	}
 	name = routeOf(pattern)
@@ -108,6 +113,7 @@ func (r *routes) publish() {
 	maps.Copy(all, r.fresh)
 	r.read.Store(&all)
 	clear(r.fresh)
+	r.waits = 0
 }
 
 func (r *routes) len() int {

@@ -1,11 +1,13 @@
 package observe_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"testing"
 
+	"github.com/handrail-go/handrail/internal/httpwrap"
 	"github.com/handrail-go/handrail/observe"
 )
 
@@ -111,4 +113,55 @@ func TestWhatTheFilterLeavesOutIsOnlyCounted(t *testing.T) {
 	if s := o.Stats(); s.Skipped != 1 || s.Requests != 1 || len(sink.all) != 1 || len(w.Header()) != 0 {
 		t.Errorf("statistics are %+v, with %d exchanges and header %v", s, len(sink.all), w.Header())
 	}
+}
+
+func TestAFollowerIsToldOfWhatWasLongLivedBeforeItCame(t *testing.T) {
+	follower := &following{seen: newSeen()}
+	o := observer(t, observe.WithSink(follower))
+	inner := o.Wrap(noop)
+	observe.Middleware()(handle(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.WriteHeader(200)
+		inner.ServeHTTP(w, r)
+	})).ServeHTTP(httptest.NewRecorder(), request())
+	if x := follower.seen.one(t); follower.told != 1 || follower.untimely || !x.LongLived {
+		t.Errorf("the follower was told %d times, untimely: %t", follower.told, follower.untimely)
+	}
+	if s := o.Stats(); s.LongLived != 0 || s.InFlight != 0 {
+		t.Errorf("statistics are %+v", s)
+	}
+}
+
+// What is long-lived only after its end counts no more.
+func TestAnExchangeThatIsOverDoesNotBecomeLongLived(t *testing.T) {
+	told, free := make(chan struct{}), make(chan struct{})
+	outer := observer(t, observe.WithSink(&script{longLived: func(*observe.Exchange) { close(told); <-free }}))
+	late := 0
+	o := observer(t, observe.WithSink(&script{
+		observe:   func(*observe.Exchange) { close(free) },
+		longLived: func(*observe.Exchange) { late++ },
+	}))
+	wrote := make(chan struct{})
+	outer.Wrap(o.Wrap(handle(func(w http.ResponseWriter, r *http.Request) {
+		httpwrap.Find(w).Retain() // as who lets a handler outlive its exchange does
+		go func() {
+			defer close(wrote)
+			w.Header().Set("Content-Type", "text/event-stream")
+			w.WriteHeader(200)
+		}()
+		<-told
+	}))).ServeHTTP(httptest.NewRecorder(), request())
+	<-wrote
+	if s := o.Stats(); late != 0 || s.LongLived != 0 || s.InFlight != 0 || s.Requests != 1 {
+		t.Errorf("the follower was told %d times, statistics are %+v", late, s)
+	}
+}
+
+func TestNoContextIsTheRequests(t *testing.T) {
+	o := observer(t, observe.WithSink(&script{start: func(x *observe.Exchange) { var none context.Context; x.SetContext(none) }}))
+	o.Wrap(handle(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Context().Value(contextKey{}) != "there" {
+			t.Error("the handler got another context")
+		}
+	})).ServeHTTP(httptest.NewRecorder(), request().WithContext(context.WithValue(context.Background(), contextKey{}, "there")))
 }

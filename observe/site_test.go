@@ -5,8 +5,10 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/handrail-go/handrail/observe"
 )
@@ -75,6 +77,17 @@ func observer(t testing.TB, opts ...observe.Option) *observe.Observer {
 		t.Fatal(err)
 	}
 	return o
+}
+
+// settled are o's figures once nothing is in flight: sinks are told before the
+// end, and a server of HTTP/2 does not wait for its handlers.
+func settled(t *testing.T, o *observe.Observer) observe.Stats {
+	t.Helper()
+	for began := time.Now(); ; runtime.Gosched() {
+		if s := o.Stats(); s.InFlight == 0 && s.LongLived == 0 || time.Since(began) > 10*time.Second {
+			return s
+		}
+	}
 }
 
 func handle(f func(w http.ResponseWriter, r *http.Request)) http.Handler { return http.HandlerFunc(f) }

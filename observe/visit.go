@@ -151,6 +151,9 @@ func (v *visit) cause() ending {
 	case x.Panic != nil:
 		how = httpwrap.Panic
 	case (!v.returned || x.Status == 0 || v.rec.WriteFailed()) && v.r.Context().Err() == context.Canceled:
+		if v.rec.LongLived() {
+			return 0 // such a one lasts as long as its client likes
+		}
 		how = httpwrap.Canceled
 	case !v.returned:
 		how = httpwrap.Aborted
