@@ -28,10 +28,12 @@ const (
 type AccessLog struct {
 	set  logSettings
 	name names
-	// to writes the lines. Where it is one of package slog's it is known to keep
-	// nothing of them and not to ask the context.
+	// to writes the lines. Where it is one of package slog's or of ours it is
+	// known to keep nothing of them and not to ask the context. It is json as
+	// well where it takes lines that are written already.
 	to    slog.Handler
 	known bool
+	json  *jsonHandler
 
 	samples uint64
 	lines   sync.Pool
@@ -50,10 +52,11 @@ type AccessLog struct {
 }
 
 // NewAccessLog returns an access log that writes to h, such as
-// slog.NewJSONHandler(os.Stdout, nil) or logger.Handler(), or all the faults of
-// its arguments, joined, each an [*handrail.OptionError]. Without options it
-// tells of every request, but of refused ones once a second how many there
-// were, and of repeated errors at most ten a second.
+// [NewJSONHandler](os.Stdout, nil), with which a line costs least, or
+// logger.Handler(), or all the faults of its arguments, joined, each an
+// [*handrail.OptionError]. Without options it tells of every request, but of
+// refused ones once a second how many there were, and of repeated errors at
+// most ten a second.
 func NewAccessLog(h slog.Handler, opts ...LogOption) (*AccessLog, error) {
 	l := &AccessLog{set: defaultLog(), flushing: make(chan struct{}, 1)}
 	option.Apply(&l.set.Faults, &l.set, opts)
@@ -67,16 +70,26 @@ func NewAccessLog(h slog.Handler, opts ...LogOption) (*AccessLog, error) {
 	if err := l.set.Err(); err != nil {
 		return nil, err
 	}
-	if ids, ok := h.(*idHandler); ok && len(ids.since) == 0 {
+	for ids, ok := h.(*idHandler); ok; ids, ok = h.(*idHandler) {
 		h = ids.next // the lines have the ids already
 	}
 	l.to = h
-	switch h.(type) {
+	switch h := h.(type) {
 	case *slog.JSONHandler, *slog.TextHandler:
 		l.known = true
+	case *jsonHandler:
+		l.known = true
+		if h.plain {
+			l.json = h
+		}
 	}
 	l.samples = threshold(l.set.sampling)
-	l.lines.New = func() any { return &line{attrs: make([]slog.Attr, 0, lineAttrs)} }
+	l.lines.New = func() any {
+		if l.json != nil {
+			return &line{json: make([]byte, 0, lineBytes)}
+		}
+		return &line{attrs: make([]slog.Attr, 0, lineAttrs)}
+	}
 	l.errors.init(l.set.errorRate, l.set.errorBurst)
 	l.refused.init(l.set.refusals, l.writeRefused)
 	if l.set.queue > 0 {
@@ -132,7 +145,7 @@ func joined(values []string, n int) string {
 
 // Observe implements [Sink].
 func (l *AccessLog) Observe(x *Exchange) {
-	if x.Cause.Refused() && x.Panic == nil && l.set.refusals > 0 {
+	if x.Cause.Refused() && x.Panic == nil && x.Status >= http.StatusBadRequest && l.set.refusals > 0 {
 		if l.to.Enabled(x.Context(), slog.LevelWarn) {
 			l.tally.counted.Add(1)
 			l.refused.add(x.Cause)
@@ -167,8 +180,7 @@ func (l *AccessLog) Observe(x *Exchange) {
 		x.note.take(x.Request)
 	}
 	ln := l.lines.Get().(*line)
-	ln.fill(l, x, suppressed)
-	ln.level, ln.message, ln.at = level, MessageRequest, x.Began.Add(x.Duration)
+	ln.fill(l, x, level, suppressed)
 	if !l.known {
 		ln.ctx = detached{x.Context()}
 	}
@@ -228,17 +240,12 @@ func (l *AccessLog) write(ln *line) {
 			_ = recover()
 		}
 	}()
-	rec := slog.NewRecord(ln.at, ln.level, ln.message, 0)
-	ctx := ln.ctx
-	if l.known {
-		// A group without a name is written as if its attributes stood alone,
-		// and is not copied.
-		rec.AddAttrs(slog.Attr{Value: slog.GroupValue(ln.attrs...)})
-		ctx = context.Background()
+	var err error
+	if ln.to != nil {
+		err = ln.to.write(ln)
 	} else {
-		rec.AddAttrs(ln.attrs...)
+		err = l.hand(ln)
 	}
-	err := l.to.Handle(ctx, rec)
 	done = true
 	if err != nil {
 		l.tally.failed.Add(1)
@@ -248,21 +255,43 @@ func (l *AccessLog) write(ln *line) {
 	l.free(ln)
 }
 
+// hand hands a line to the handler as a record.
+func (l *AccessLog) hand(ln *line) error {
+	rec := slog.NewRecord(ln.at, ln.level, ln.message, 0)
+	if !l.known {
+		rec.AddAttrs(ln.attrs...)
+		return l.to.Handle(ln.ctx, rec)
+	}
+	// A group without a name is written as if its attributes stood alone, and is
+	// not copied.
+	rec.AddAttrs(slog.Attr{Value: slog.GroupValue(ln.attrs...)})
+	return l.to.Handle(context.Background(), rec)
+}
+
 // free makes a line reusable: either the handler is known to keep nothing of it,
-// or it was given a copy.
+// or it was given a copy, but for the group.
 func (l *AccessLog) free(ln *line) {
 	clear(ln.attrs)
-	ln.attrs, ln.ctx = ln.attrs[:0], nil
+	ln.attrs, ln.ctx, ln.to = ln.attrs[:0], nil, nil
+	if l.known {
+		clear(ln.app)
+		ln.app = ln.app[:0]
+	} else {
+		ln.app = nil
+	}
+	if cap(ln.json) > mostBytes {
+		ln.json = nil // one huge line must not be kept for ever
+	}
 	l.lines.Put(ln)
 }
 
 // writeRefused writes the line of refused requests.
 func (l *AccessLog) writeRefused(c Cause, n uint64) bool {
 	ln := l.lines.Get().(*line)
-	ln.text("error.type", c.Outcome)
+	ln.begin(l.json, time.Now(), slog.LevelWarn, MessageRefused)
+	ln.text(errorTypeKey, c.Outcome)
 	ln.cause(c)
-	ln.attrs = append(ln.attrs, slog.Uint64("count", n))
-	ln.level, ln.message, ln.at = slog.LevelWarn, MessageRefused, time.Now()
+	ln.uint(countKey, n)
 	ln.ctx = context.Background()
 	return l.log(ln)
 }
@@ -270,10 +299,10 @@ func (l *AccessLog) writeRefused(c Cause, n uint64) bool {
 // writeSuppressed writes the line of what was suppressed since the last one.
 func (l *AccessLog) writeSuppressed(of errorKey, level slog.Level, n uint64) bool {
 	ln := l.lines.Get().(*line)
+	ln.begin(l.json, time.Now(), level, MessageSuppressed)
 	ln.text(l.name.route, of.route)
-	ln.text("error.type", of.errorType)
-	ln.attrs = append(ln.attrs, slog.Uint64("suppressed", n))
-	ln.level, ln.message, ln.at = level, MessageSuppressed, time.Now()
+	ln.text(errorTypeKey, of.errorType)
+	ln.uint(suppressedKey, n)
 	ln.ctx = context.Background()
 	return l.log(ln)
 }

@@ -321,8 +321,10 @@ func TestALevelTheHandlerDoesNotTakeCostsNoLine(t *testing.T) {
 
 func TestAHandlerThatFailsIsCounted(t *testing.T) {
 	for name, h := range map[string]slog.Handler{
-		"error": slog.NewJSONHandler(failingWriter{}, nil),
-		"panic": slog.NewJSONHandler(panickingWriter{}, nil),
+		"error":       slog.NewJSONHandler(failingWriter{}, nil),
+		"panic":       slog.NewJSONHandler(panickingWriter{}, nil),
+		"error, ours": jsonTo(failingWriter{}),
+		"panic, ours": jsonTo(panickingWriter{}),
 	} {
 		log := accessLog(t, h)
 		o := observer(t, observe.WithSink(log))

@@ -35,13 +35,15 @@ var discard = observe.SinkFunc(func(*observe.Exchange) {})
 
 // pass are the middlewares that are measured, beside the bare handler.
 func pass(tb testing.TB) map[string]http.Handler {
-	log := accessLog(tb, slog.NewJSONHandler(io.Discard, nil), observe.WithServerAddress())
+	log := accessLog(tb, observe.NewJSONHandler(io.Discard, nil), observe.WithServerAddress())
+	slogs := accessLog(tb, slog.NewJSONHandler(io.Discard, nil), observe.WithServerAddress())
 	return map[string]http.Handler{
-		"bare":       noop,
-		"statistics": observe.Middleware()(noop),
-		"sink":       observe.Middleware(observe.WithSink(discard))(noop),
-		"log":        observe.Middleware(observe.WithSink(log))(noop),
-		"ids":        observe.Middleware(observe.WithSink(discard), observe.WithRequestIDs())(noop),
+		"bare":        noop,
+		"statistics":  observe.Middleware()(noop),
+		"sink":        observe.Middleware(observe.WithSink(discard))(noop),
+		"log":         observe.Middleware(observe.WithSink(log))(noop),
+		"log by slog": observe.Middleware(observe.WithSink(slogs))(noop),
+		"ids":         observe.Middleware(observe.WithSink(discard), observe.WithRequestIDs())(noop),
 		"log, ids, attributes": observe.Middleware(observe.WithSink(log), observe.WithRequestIDs(),
 			observe.WithAttrs(32))(noop),
 	}
@@ -53,7 +55,7 @@ func pass(tb testing.TB) map[string]http.Handler {
 func BenchmarkPass(b *testing.B) {
 	handlers := pass(b)
 	r := request()
-	for _, name := range []string{"bare", "statistics", "sink", "log", "ids", "log, ids, attributes"} {
+	for _, name := range []string{"bare", "statistics", "sink", "log", "log by slog", "ids", "log, ids, attributes"} {
 		h := handlers[name]
 		b.Run(name+"/serial", func(b *testing.B) {
 			w := &nullWriter{http.Header{}}

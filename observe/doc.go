@@ -1,7 +1,9 @@
 // Package observe tells what a service does with its requests: one middleware
 // that looks once, and any number of sinks that are told.
 //
-//	log, err := observe.NewAccessLog(slog.NewJSONHandler(os.Stdout, nil))
+//	lines := observe.NewJSONHandler(os.Stdout, nil)
+//	slog.SetDefault(slog.New(observe.LogHandler(lines))) // the service's own lines
+//	log, err := observe.NewAccessLog(lines)
 //	o, err := observe.New(
 //		observe.WithSink(tracing, metrics, log),
 //		observe.WithRequestIDs(),
@@ -81,8 +83,14 @@
 // stands in a group, "app", so that no attribute of theirs can pass for one of
 // these. There is no query, no header and no Host unless an option asks for
 // them, what usually is secret by its name is redacted, be it the name of a
-// header, a parameter or an attribute (WithRedacted), and values are cut. slog's own handlers escape what is left: a
-// value cannot end a line or begin another.
+// header, a parameter or an attribute (WithRedacted), and values are cut. slog's
+// own handlers escape what is left, and so does [NewJSONHandler]: a value cannot
+// end a line or begin another.
+//
+// [NewJSONHandler] is the way to log to standard output. It is slog's handler for
+// JSON, with the same lines and options, for the service as well as for the
+// access log, one line at a time; the access log's it writes without making
+// records of them.
 //
 // Levels are ERROR for panics and statuses of 500 and above, and INFO for the
 // rest, with error.type where something was wrong. A request that a policy
@@ -114,8 +122,9 @@
 // Without request ids and WithAttrs, and with sinks that set no context, a
 // request costs two readings of the clock, some counters, and no allocation. A
 // context costs three allocations and half a microsecond. A line of the access
-// log costs less than the same line written by slog alone, because its
-// attributes are not copied for slog's own handlers; other handlers get a copy
+// log costs a third of a microsecond and no allocation with [NewJSONHandler].
+// With slog's own handlers it costs what slog needs to write it, and a little
+// less, because its attributes are not copied for them. Other handlers get a copy
 // and may keep it. The stack of a panic is always taken, up to 16 KiB, which is
 // less than net/http does for its own log.
 //

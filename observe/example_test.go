@@ -16,7 +16,7 @@ import (
 
 // steady writes to standard output what is the same each time.
 func steady() slog.Handler {
-	return slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+	return observe.NewJSONHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		switch a.Key {
 		case slog.TimeKey, "duration_ms", "exception.stacktrace":
 			return slog.Attr{}
@@ -85,6 +85,28 @@ func ExampleLogHandler() {
 	h.ServeHTTP(httptest.NewRecorder(), r)
 	// Output:
 	// {"level":"INFO","msg":"stored","rows":3,"request_id":"8f2a"}
+}
+
+// The service's lines and those of its requests go to the same place.
+func ExampleNewJSONHandler() {
+	lines := steady() // observe.NewJSONHandler(os.Stdout, nil), but for the times
+	logger := slog.New(observe.LogHandler(lines))
+	log, err := observe.NewAccessLog(lines)
+	if err != nil {
+		panic(err)
+	}
+	defer log.Close()
+	o, _ := observe.New(observe.WithSink(log), observe.WithTrustedRequestID())
+	h := o.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		logger.InfoContext(r.Context(), "stored", "rows", 3)
+		w.WriteHeader(http.StatusCreated)
+	}))
+	r := httptest.NewRequest("POST", "/orders", strings.NewReader("{}"))
+	r.Header.Set("X-Request-Id", "8f2a")
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	// Output:
+	// {"level":"INFO","msg":"stored","rows":3,"request_id":"8f2a"}
+	// {"level":"INFO","msg":"http request","http.request.method":"POST","url.path":"/orders","http.response.status_code":201,"http.request.body.size":2,"http.response.body.size":0,"client.address":"192.0.2.1","network.protocol.version":"1.1","request_id":"8f2a"}
 }
 
 // A busy service keeps a tenth of what went well, all that was slow, and never

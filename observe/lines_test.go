@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -37,7 +36,7 @@ func (b *buffer) take() string {
 func lines(t testing.TB, opts ...observe.LogOption) (*observe.AccessLog, func() []map[string]any) {
 	t.Helper()
 	buf := new(buffer)
-	log := accessLog(t, slog.NewJSONHandler(buf, nil), opts...)
+	log := accessLog(t, jsonTo(buf), opts...)
 	return log, func() []map[string]any {
 		t.Helper()
 		var all []map[string]any

@@ -9,7 +9,7 @@ import (
 // to, request_id, trace_id and span_id, so that a service's own log lines can be
 // found together with the access log's:
 //
-//	logger := slog.New(observe.LogHandler(slog.NewJSONHandler(os.Stdout, nil)))
+//	logger := slog.New(observe.LogHandler(observe.NewJSONHandler(os.Stdout, nil)))
 //	logger.InfoContext(r.Context(), "stored", "rows", n)
 //
 // They stand at the top, also where the logger has a group. The trace's are

@@ -15,7 +15,7 @@ import (
 	"github.com/handrail-go/handrail/observe"
 )
 
-func jsonTo(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) }
+func jsonTo(w io.Writer) slog.Handler { return observe.NewJSONHandler(w, nil) }
 
 func TestLogHandlerIsAProperHandler(t *testing.T) {
 	var buf bytes.Buffer
@@ -72,6 +72,7 @@ func TestAnAccessLogThroughALogHandlerHasEachIDOnce(t *testing.T) {
 	buf := new(buffer)
 	for _, h := range []slog.Handler{
 		observe.LogHandler(jsonTo(buf)),
+		observe.LogHandler(slog.NewJSONHandler(buf, nil)),
 		slog.New(observe.LogHandler(jsonTo(buf))).With("service", "shop").Handler(),
 		observe.LogHandler(observe.LogHandler(jsonTo(buf))),
 		slog.New(observe.LogHandler(jsonTo(buf))).WithGroup("http").Handler(),

@@ -33,7 +33,7 @@ type logSettings struct {
 	query, host bool
 	client      func(*http.Request) string
 	headers     []string // as in http.Header
-	headerKeys  []string // as in the line
+	headerKeys  []key    // as in the line
 	redacted    redacted
 	maxValue    int
 
@@ -175,7 +175,7 @@ func WithHeaders(names ...string) LogOption {
 		for _, name := range names {
 			if name = s.Header("WithHeaders", name); !slices.Contains(s.headers, name) {
 				s.headers = append(s.headers, name)
-				s.headerKeys = append(s.headerKeys, "http.request.header."+strings.ToLower(name))
+				s.headerKeys = append(s.headerKeys, named("http.request.header."+strings.ToLower(name)))
 			}
 		}
 	}

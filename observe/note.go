@@ -14,8 +14,9 @@ type note struct {
 // notedValue is what one access log wants: a header, or the address as it is
 // told.
 type notedValue struct {
-	log        *AccessLog
-	key, value string
+	log   *AccessLog
+	key   key
+	value string
 }
 
 // of says whether there is something of that log already, which is where it is

@@ -439,7 +439,7 @@ func TestAHandlerThatEndsTheGoroutineDoesNotEndTheQueue(t *testing.T) {
 func TestManyCausesOfRefusalsLeaveTheirCountsBounded(t *testing.T) {
 	log, lines := lines(t)
 	for i := range 5000 {
-		log.Observe(&observe.Exchange{Request: request(), Cause: observe.Cause{Outcome: "shed", Policy: fmt.Sprint(i)}})
+		log.Observe(&observe.Exchange{Request: request(), Status: 503, Cause: observe.Cause{Outcome: "shed", Policy: fmt.Sprint(i)}})
 	}
 	log.Close()
 	all, sum := lines(), 0.
@@ -465,4 +465,24 @@ func TestSlownessRaisesALevelAndIsNoneOfStreams(t *testing.T) {
 		ask(h, "/stream", "/500", "/ok")
 		expect(t, lines(), "INFO http request /stream", "ERROR http request /500 500", "WARN http request /ok")
 	})
+}
+
+// A fallback's answer is one like others, so it has a line of its own.
+func TestARefusalThatAFallbackAnsweredHasALine(t *testing.T) {
+	var out strings.Builder
+	log, err := observe.NewAccessLog(slog.NewJSONHandler(&out, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := observe.Middleware(observe.WithSink(log))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		httpwrap.Find(w).SetCause(&httpwrap.Cause{Outcome: httpwrap.BreakerOpen, Policy: "stock", Reason: "open"})
+		io.WriteString(w, "from the cache")
+	}))
+	ask(h, "/stock")
+	if line := out.String(); !strings.Contains(line, `"http.response.status_code":200`) || !strings.Contains(line, `"error.type":"breaker_open"`) {
+		t.Errorf("the line is %q", line)
+	}
+	if s := log.Stats(); s.Written != 1 || s.Counted != 0 {
+		t.Errorf("the log has %+v", s)
+	}
 }

@@ -20,7 +20,7 @@ import (
 func TestSixtyFourAtOnce(t *testing.T) {
 	leaktest.Check(t)
 	buf := new(buffer)
-	log := accessLog(t, slog.NewJSONHandler(buf, nil), observe.WithAsync(64*200), observe.WithErrorLimit(1, 10),
+	log := accessLog(t, jsonTo(buf), observe.WithAsync(64*200), observe.WithErrorLimit(1, 10),
 		observe.WithSampling(0.5), observe.WithRefusals(100*time.Millisecond))
 	follower := &script{}
 	o := observer(t, observe.WithSink(tracing{ids}, follower, log), observe.WithRequestIDs(), observe.WithAttrs(4), observe.WithBodyCount())

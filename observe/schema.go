@@ -29,24 +29,36 @@ func (s Schema) String() string {
 // names are the keys of a schema. Those that have none are left out.
 type names struct {
 	method, route, path, query, status, requestSize, responseSize, client, agent, host, version,
-	requestID, traceID, spanID, flags, panicType, panicMessage, panicStack string
+	requestID, traceID, spanID, flags, panicType, panicMessage, panicStack key
 }
+
+// The keys that both have.
+var (
+	errorTypeKey     = named("error.type")
+	policyKey        = named("handrail.policy")
+	reasonKey        = named("handrail.reason")
+	durationKey      = named("duration_ms")
+	eventDurationKey = named("event.duration")
+	longLivedKey     = named("long_lived")
+	suppressedKey    = named("suppressed")
+	countKey         = named("count")
+)
 
 var schemaNames = [schemas]names{
 	OTEL: {
-		method: "http.request.method", route: "http.route", path: "url.path", query: "url.query",
-		status: "http.response.status_code", requestSize: "http.request.body.size",
-		responseSize: "http.response.body.size", client: "client.address", agent: "user_agent.original",
-		host: "server.address", version: "network.protocol.version", requestID: "request_id",
-		traceID: "trace_id", spanID: "span_id", flags: "trace_flags",
-		panicType: "exception.type", panicMessage: "exception.message", panicStack: "exception.stacktrace",
+		method: named("http.request.method"), route: named("http.route"), path: named("url.path"), query: named("url.query"),
+		status: named("http.response.status_code"), requestSize: named("http.request.body.size"),
+		responseSize: named("http.response.body.size"), client: named("client.address"), agent: named("user_agent.original"),
+		host: named("server.address"), version: named("network.protocol.version"), requestID: named("request_id"),
+		traceID: named("trace_id"), spanID: named("span_id"), flags: named("trace_flags"),
+		panicType: named("exception.type"), panicMessage: named("exception.message"), panicStack: named("exception.stacktrace"),
 	},
 	ECS: {
-		method: "http.request.method", route: "http.route", path: "url.path", query: "url.query",
-		status: "http.response.status_code", requestSize: "http.request.body.bytes",
-		responseSize: "http.response.body.bytes", client: "client.address", agent: "user_agent.original",
-		host: "server.address", version: "http.version", requestID: "http.request.id",
-		traceID: "trace.id", spanID: "span.id",
-		panicMessage: "error.message", panicStack: "error.stack_trace",
+		method: named("http.request.method"), route: named("http.route"), path: named("url.path"), query: named("url.query"),
+		status: named("http.response.status_code"), requestSize: named("http.request.body.bytes"),
+		responseSize: named("http.response.body.bytes"), client: named("client.address"), agent: named("user_agent.original"),
+		host: named("server.address"), version: named("http.version"), requestID: named("http.request.id"),
+		traceID: named("trace.id"), spanID: named("span.id"),
+		panicMessage: named("error.message"), panicStack: named("error.stack_trace"),
 	},
 }

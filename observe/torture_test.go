@@ -3,7 +3,6 @@ package observe_test
 import (
 	"context"
 	"io"
-	"log/slog"
 	"net/http"
 	"testing"
 
@@ -30,7 +29,7 @@ func TestWhatIsObservedBehavesAsWithoutTheObserver(t *testing.T) {
 
 func TestWhatIsObservedBehavesAsWithoutTheObserverWhereItHandsOutAContext(t *testing.T) {
 	httptorture.Run(t, observe.Middleware(
-		observe.WithSink(contextual{discard}, accessLog(t, slog.NewJSONHandler(io.Discard, nil), observe.WithHeaders("Accept"))),
+		observe.WithSink(contextual{discard}, accessLog(t, jsonTo(io.Discard), observe.WithHeaders("Accept"))),
 		observe.WithFilter(func(*http.Request) bool { return true }), observe.WithRoute(func(r *http.Request) string { return r.Pattern }),
 		observe.WithAttrs(4), observe.WithBodyCount(),
 	))

@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	}
 	defer warehouse.Close()
 
-	lines := slog.NewJSONHandler(out, nil)
+	lines := observe.NewJSONHandler(out, nil)
 	logger := slog.New(observe.LogHandler(lines))
 	service := newService(warehouse.URL, logger)
 	s, err := newStack(ctx, service, settings{

@@ -11,7 +11,7 @@ import (
 // observeAlone writes a line for each request. Metrics and traces are further
 // sinks: see observe/prom, observe/trace and observe/cloudwatch.
 func observeAlone(out io.Writer) (http.Handler, error) {
-	lines := slog.NewJSONHandler(out, nil)
+	lines := observe.NewJSONHandler(out, nil)
 	access, err := observe.NewAccessLog(lines)
 	if err != nil {
 		return nil, err
