@@ -356,6 +356,19 @@ func (c *circuit) reset() {
 	}
 }
 
+// stateNow is the state that a request would find.
+func (c *circuit) stateNow() State {
+	if c.gate.Load()&1 == 0 {
+		return Closed
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state == Open && c.b.now() >= c.openUntil {
+		return HalfOpen
+	}
+	return c.state
+}
+
 // stale says whether nobody has asked for a circuit that is not closed for so
 // long that it may be forgotten. The caller holds the lock.
 func (c *circuit) stale(now time.Duration) bool {

@@ -82,12 +82,40 @@
 // A Breaker, or a single key ([Breaker.Key]), can be forced open, forced closed,
 // disabled, or put in the shadow, where it decides and counts but refuses
 // nobody: the way to try thresholds on real traffic. All that works while
-// serving.
+// serving. Thresholds and times cannot be changed then: make another Breaker, whose
+// circuits begin closed.
 //
 // # Clients
 //
 // [Breaker.Transport] does the same for requests that are sent, with a circuit
-// for each host, and counts bodies that break off. A refusal is an [*OpenError].
+// for each host, and counts bodies that break off. A refusal is an [*OpenError],
+// which in a proxy answers the client by itself. A balancer that has to choose asks
+// [KeyControl.State].
+//
+// # Metrics
+//
+// What [Breaker.Collect] tells whoever asks, such as packages prom, cloudwatch and
+// live. The label name is that of WithName.
+//
+//	handrail_breaker_circuits                 gauge    name, state
+//	handrail_breaker_mode                     gauge    name, mode
+//	handrail_breaker_probes                   gauge    name
+//	handrail_breaker_results_total            counter  name, verdict
+//	handrail_breaker_late_results_total       counter  name
+//	handrail_breaker_refused_requests_total   counter  name, reason
+//	handrail_breaker_spared_requests_total    counter  name
+//	handrail_breaker_fallbacks_total          counter  name
+//	handrail_breaker_opened_total             counter  name
+//	handrail_breaker_hung_probes_total        counter  name
+//	handrail_breaker_evicted_keys_total       counter  name
+//	handrail_breaker_forgotten_open_total     counter  name
+//	handrail_breaker_shared_keys_total        counter  name
+//	handrail_breaker_classifier_panics_total  counter  name
+//	handrail_breaker_dropped_events_total     counter  name
+//
+// All are sums over the circuits: keys come from outside, and are no labels.
+// circuits is how many are in each [State], mode 1 for the [Mode] that holds and 0
+// for the others; verdict is a [Verdict] and reason a [Reason].
 //
 // # Mistakes to avoid
 //

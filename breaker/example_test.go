@@ -3,8 +3,12 @@ package breaker_test
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"time"
 
 	"github.com/handrail-go/handrail"
@@ -124,3 +128,91 @@ func Example_oneCircuitForAll() {
 	fmt.Println("orders:", w.Code)
 	// Output: orders: 503
 }
+
+// A proxy whose upstream fails. Its client is told when to come back, and not
+// merely that the gateway is bad.
+func ExampleOpenError_ServeHTTP() {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+	}))
+	defer upstream.Close()
+	target, err := url.Parse(upstream.URL)
+	if err != nil {
+		panic(err)
+	}
+	b, err := breaker.New(breaker.WithName("upstream"))
+	if err != nil {
+		panic(err)
+	}
+	proxy := &httputil.ReverseProxy{
+		Rewrite:   func(p *httputil.ProxyRequest) { p.SetURL(target) },
+		Transport: b.Transport(nil),
+		ErrorLog:  log.New(io.Discard, "", 0),
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			var refusal http.Handler // of any transport of this toolkit
+			if errors.As(err, &refusal) {
+				refusal.ServeHTTP(w, r)
+				return
+			}
+			w.WriteHeader(http.StatusBadGateway)
+		},
+	}
+	for range 6 {
+		w := httptest.NewRecorder()
+		proxy.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		fmt.Printf("%d %q\n", w.Code, w.Header().Get("Retry-After"))
+	}
+	// Output:
+	// 500 ""
+	// 500 ""
+	// 500 ""
+	// 500 ""
+	// 500 ""
+	// 503 "60"
+}
+
+// A balancer passes over the hosts whose circuit is open. One whose open time is
+// over is half-open, so it gets its probe.
+func ExampleKeyControl_State() {
+	b, err := breaker.New(breaker.WithConsecutiveFailures(1))
+	if err != nil {
+		panic(err)
+	}
+	through := b.Transport(transportFunc(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Host == "b.internal" {
+			return nil, errors.New("connection refused")
+		}
+		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: r}, nil
+	}))
+	hosts, turn := []string{"a.internal", "b.internal", "c.internal"}, 0
+	balanced := transportFunc(func(r *http.Request) (*http.Response, error) {
+		r = r.Clone(r.Context()) // a RoundTripper changes no request
+		for range hosts {
+			r.URL.Host = hosts[turn%len(hosts)]
+			turn++
+			if b.Key(breaker.ByTarget(r)).State() != breaker.Open {
+				break
+			}
+		}
+		return through.RoundTrip(r)
+	})
+	for range 6 {
+		resp, err := balanced.RoundTrip(httptest.NewRequest("GET", "http://any/", nil))
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println(resp.Request.URL.Host)
+	}
+	// Output:
+	// a.internal
+	// connection refused
+	// c.internal
+	// a.internal
+	// c.internal
+	// a.internal
+}
+
+type transportFunc func(*http.Request) (*http.Response, error)
+
+func (f transportFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

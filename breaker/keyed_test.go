@@ -152,3 +152,73 @@ func TestKeysAreCut(t *testing.T) {
 		t.Error("the key is not found again")
 	}
 }
+
+func TestTheStateOfAKeyIsTheOneThatARequestWouldFind(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := made(t, perTenant(breaker.WithSuccesses(1))...)
+		d := drive(b)
+		is := func(key string, want breaker.State) {
+			t.Helper()
+			if got := b.Key(key).State(); got != want {
+				t.Errorf("%q is %v, want %v", key, got, want)
+			}
+		}
+		is("acme", breaker.Closed)
+		if n := len(b.Stats().Circuits); n != 0 {
+			t.Errorf("to ask has made %d circuits", n)
+		}
+		d.do(fine, "X-Tenant", "acme")
+		is("acme", breaker.Closed)
+		d.trip(5, "X-Tenant", "acme")
+		is("acme", breaker.Open)
+		is("globex", breaker.Closed)
+		wait(time.Minute - 1)
+		is("acme", breaker.Open)
+		wait(1)
+		is("acme", breaker.HalfOpen) // although nobody has asked
+		if got := circuitOf(b, "acme").State; got != breaker.Open {
+			t.Errorf("to ask has made it %v", got)
+		}
+		probe := d.start("X-Tenant", "acme")
+		is("acme", breaker.HalfOpen)
+		if d.do(fine, "X-Tenant", "acme") {
+			t.Error("let in beside the probe")
+		}
+		probe.finish(fine)
+		is("acme", breaker.Closed)
+		b.Key("acme").ForceOpen()
+		is("acme", breaker.Closed) // a mode is no state
+	})
+}
+
+func TestTheStateOfTheOneCircuitIsThatOfTheEmptyKey(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := made(t)
+		drive(b).trip(5)
+		if got := b.Key("").State(); got != breaker.Open {
+			t.Errorf("%v", got)
+		}
+		if got := b.Key("acme").State(); got != breaker.Closed {
+			t.Errorf("a key without a circuit is %v", got)
+		}
+	})
+}
+
+func TestAskingForAStateAllocatesNothingAndIsNoUse(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := made(t, perTenant(breaker.WithMaxKeys(2))...)
+		d := drive(b)
+		d.do(fine, "X-Tenant", "a")
+		d.do(fine, "X-Tenant", "b")
+		ask := func() { b.Key("a").State() }
+		if n := testing.AllocsPerRun(100, ask); n != 0 && !race.Enabled {
+			t.Errorf("%v allocations", n)
+		}
+		d.do(fine, "X-Tenant", "c") // takes the place of the least recently used
+		for _, c := range b.Stats().Circuits {
+			if c.Key == "a" {
+				t.Error("a was kept because somebody asked for its state")
+			}
+		}
+	})
+}

@@ -80,6 +80,28 @@ type KeyControl struct {
 // Mode is the mode that holds for the key.
 func (k KeyControl) Mode() Mode { return k.b.modeOf(k.key) }
 
+// State is the state of the key's circuit now, for whoever chooses among several
+// that could serve a request, such as a balancer. It costs a look-up and no
+// allocation, and does not count as a use of the key.
+//
+// A circuit whose open time is over is HalfOpen, although nobody has asked for it
+// yet, while Stats calls it Open until a request does: so who passes over what is
+// Open gives it its probe. HalfOpen promises nothing: while all probes are under
+// way, a request is refused. A key without a circuit of its own, because nobody
+// asked for it, or it was forgotten, or it shares one, is Closed. The mode is not
+// heeded, see Mode.
+func (k KeyControl) State() State {
+	if k.key == "" && k.b.set.key == nil {
+		return k.b.one.stateNow()
+	}
+	ref, ok := k.b.keyed.Find(k.key)
+	if !ok {
+		return Closed
+	}
+	defer ref.Release()
+	return ref.Value().stateNow()
+}
+
 // SetMode gives the key a mode of its own, until Follow. It takes effect also
 // while the key shares a circuit. It is remembered whatever the bound on keys,
 // so it is nothing to be done for keys from outside. It panics where m is none.

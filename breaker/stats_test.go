@@ -76,6 +76,7 @@ func TestMetricsTellWhatTheStatisticsTell(t *testing.T) {
 		d.do(fine, "X-Tenant", "globex")
 		d.trip(6, "X-Tenant", "acme")
 		golden.Metrics(t, "testdata/metrics.golden", b)
+		golden.Manual(t, b)
 		got := map[string]float64{}
 		help := map[string]string{}
 		b.Collect(func(m handrail.Metric) {

@@ -19,6 +19,19 @@ import (
 // that is refused is not sent; its body is closed, and the error is an
 // [*OpenError].
 //
+// In a proxy that error hands the refusal on to the client by itself. As the
+// ErrorHandler of a [net/http/httputil.ReverseProxy], this does so for all
+// transports of this toolkit:
+//
+//	func(w http.ResponseWriter, r *http.Request, err error) {
+//		var refusal http.Handler
+//		if errors.As(err, &refusal) {
+//			refusal.ServeHTTP(w, r)
+//			return
+//		}
+//		w.WriteHeader(http.StatusBadGateway)
+//	}
+//
 // A round trip that returns an error is a failure, unless the caller's context
 // was canceled or another policy further in has refused it. So is a response
 // with a failing status, as soon as it is there. Any other response is judged
@@ -72,7 +85,7 @@ func (p *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	t, why, retry := c.admit(mode)
 	if why != admitted {
 		ref.Release()
-		return nil, &OpenError{Name: b.set.name, Key: c.key, Reason: why, RetryAfter: b.comeBack(why, retry), rejection: b.set.rejection(why)}
+		return nil, &OpenError{Name: b.set.name, Key: c.key, Reason: why, RetryAfter: b.comeBack(why, retry), b: b}
 	}
 	x := new(exchange) // not pooled: a body may be closed at any time
 	b.begin(x, t, c, ref, r)

@@ -71,7 +71,23 @@
 //
 // [Bulkhead.Transport] does the same for outgoing requests, with a limit for each
 // host, and holds the slot until the response body is closed: a download is not
-// over when its header is there. What it refuses is a [*FullError].
+// over when its header is there. What it refuses is a [*FullError], which in a
+// proxy answers the client by itself.
+//
+// # Behind shed
+//
+// Package shed begins with 32 slots (shed.WithLimits) and learns how many it takes.
+// Until it has learnt more, no more than those get here, so a limit above 32, for a
+// tenant or for all, does not bind: how the 32 are divided is shed's to say, by
+// shed.WithTenant. Whoever tries a limit of a bulkhead looks at shed's first
+// (handrail_shed_limit_requests).
+//
+// # While serving
+//
+// [Bulkhead.Update] changes every setting but WithMaxKeys: limits and those of
+// single tenants, the queue, guarantees. Those inside stay, and count. Of a
+// Breaker the modes can be changed, of a Shedder nearly all (shed.Shedder.Update),
+// of a Timeout and a Retrier nothing.
 //
 // # Cost
 //
@@ -80,6 +96,27 @@
 // and looks up its accounts, of which WithMaxKeys bounds how many there are.
 // Neither depends on how many keys there are or how many requests are inside.
 // The queue is kept in heaps: what waits costs nothing until its turn.
+//
+// # Metrics
+//
+// What [Bulkhead.Collect] tells whoever asks, such as packages prom, cloudwatch and
+// live. The label name is that of WithName.
+//
+//	handrail_bulkhead_in_use_slots             gauge      name
+//	handrail_bulkhead_limit_slots              gauge      name
+//	handrail_bulkhead_utilization_ratio        gauge      name
+//	handrail_bulkhead_waiting_requests         gauge      name, priority
+//	handrail_bulkhead_exempt_requests          gauge      name
+//	handrail_bulkhead_tenants                  gauge      name
+//	handrail_bulkhead_operations               gauge      name
+//	handrail_bulkhead_admitted_requests_total  counter    name
+//	handrail_bulkhead_rejected_requests_total  counter    name, reason
+//	handrail_bulkhead_canceled_requests_total  counter    name
+//	handrail_bulkhead_dropped_events_total     counter    name
+//	handrail_bulkhead_wait_seconds             histogram  name
+//
+// All are sums over tenants and operations: keys come from outside, and are no
+// labels. priority is a class and reason a [Reason].
 //
 // # Mistakes to avoid
 //

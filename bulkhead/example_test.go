@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"time"
 
 	"github.com/handrail-go/handrail"
@@ -148,4 +151,30 @@ func ExampleWithOperation_outsideOfTheMux() {
 	// Output:
 	// 200
 	// 503
+}
+
+// A proxy that sends an upstream no more than it can bear. Its client is told
+// when to come back, and not merely that the gateway is bad.
+func ExampleFullError_ServeHTTP() {
+	limit, err := bulkhead.New(bulkhead.WithName("upstream"), bulkhead.WithOperationLimits(map[string]int{"closed.internal": 0}))
+	if err != nil {
+		panic(err)
+	}
+	proxy := &httputil.ReverseProxy{
+		Rewrite:   func(p *httputil.ProxyRequest) { p.SetURL(&url.URL{Scheme: "http", Host: "closed.internal"}) },
+		Transport: limit.Transport(nil),
+		ErrorLog:  log.New(io.Discard, "", 0),
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			var refusal http.Handler // of any transport of this toolkit
+			if errors.As(err, &refusal) {
+				refusal.ServeHTTP(w, r)
+				return
+			}
+			w.WriteHeader(http.StatusBadGateway)
+		},
+	}
+	w := httptest.NewRecorder()
+	proxy.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	fmt.Println(w.Code, w.Body)
+	// Output: 503 {"type":"about:blank","title":"Service Unavailable","status":503,"detail":"Too many requests are being served. Try again later.","code":"BULKHEAD_LIMIT_EXCEEDED","reason":"operation","name":"upstream"}
 }

@@ -99,6 +99,7 @@ func TestMetricsTellWhatTheStatisticsTell(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := busy(t)
 		golden.Metrics(t, "testdata/metrics.golden", s.b)
+		golden.Manual(t, s.b)
 		got := map[string]float64{}
 		kinds := map[string]handrail.MetricKind{}
 		s.b.Collect(func(m handrail.Metric) {

@@ -33,6 +33,19 @@ import (
 // has been sent. One whose context is canceled while it waits returns the cause
 // of that instead, and one whose deadline passes a FullError that wraps it. The
 // request given is never changed. An exempt request is handed to base as it is.
+//
+// In a proxy a FullError hands the refusal on to the client by itself. As the
+// ErrorHandler of a [net/http/httputil.ReverseProxy], this does so for all
+// transports of this toolkit:
+//
+//	func(w http.ResponseWriter, r *http.Request, err error) {
+//		var refusal http.Handler
+//		if errors.As(err, &refusal) {
+//			refusal.ServeHTTP(w, r)
+//			return
+//		}
+//		w.WriteHeader(http.StatusBadGateway)
+//	}
 func (b *Bulkhead) Transport(base http.RoundTripper) http.RoundTripper {
 	return &transport{roundtrip.Over(base), b}
 }
@@ -97,7 +110,8 @@ func (s *settled) failure(ctx context.Context, p *permit, refused refusal) error
 	full := &FullError{
 		Name: s.name, Key: p.operationRef.Key(), Reason: refused.why, Limit: refused.limit,
 		RetryAfter: s.answers.jitter.RetryAfter(refused.drain),
-		rejection:  s.answers.to(refused).rejection,
+		answer:     s.answers.to(refused),
+		cause:      &s.answers.causes[refused.why],
 	}
 	if refused.why == ReasonWaitTimeout {
 		full.Err = cause

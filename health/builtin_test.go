@@ -348,24 +348,24 @@ func TestLoadIsToldWithHysteresisAndNeverFailsLiveness(t *testing.T) {
 				t.Errorf("%v, want %v", got, want)
 			}
 		}
-		state(41*time.Second, Pass)
+		state(4100*time.Millisecond, Pass)
 		pressure.Store(2.0)
-		state(40*time.Second, Pass) // four results
-		state(10*time.Second, Warn)
+		state(4*time.Second, Pass) // four results
+		state(time.Second, Warn)
 		pressure.Store(0.95)
 		state(time.Hour, Warn) // nine tenths are not reached
 		pressure.Store(0.85)
-		state(40*time.Second, Warn)
-		state(10*time.Second, Pass)
+		state(4*time.Second, Warn)
+		state(time.Second, Pass)
 		for range 100 { // it swings, and nothing else does
 			pressure.Store(2.5 - pressure.Load().(float64))
-			state(10*time.Second, Pass)
+			state(time.Second, Pass)
 		}
 		pressure.Store(5.0)
-		state(50*time.Second, Fail)
+		state(5*time.Second, Fail)
 		says(t, h, "/livez", 200, "ok")
 		pressure.Store(math.NaN())
-		state(50*time.Second, Pass)
+		state(5*time.Second, Pass)
 	})
 	db := &pool{}
 	for name, c := range map[string]Check{
@@ -394,17 +394,36 @@ func TestAnOpenBreakerDegradesAndNeverFails(t *testing.T) {
 			}
 			return nil
 		})))
-		time.Sleep(time.Second)
+		time.Sleep(100 * time.Millisecond)
 		err := errors.New("breaker: checkout: open")
 		open.Store(&err)
 		time.Sleep(time.Hour)
 		says(t, h, "/readyz?verbose", 200, "[!]checkout degraded: breaker: checkout: open\n[+]shutdown ok\nreadyz check passed\n")
 		open.Store(nil)
-		time.Sleep(20 * time.Second)
+		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		has(t, h, "/readyz?verbose", 200, "degraded")
-		time.Sleep(10 * time.Second)
+		time.Sleep(time.Second)
 		synctest.Wait()
 		has(t, h, "/readyz?verbose", 200, "[+]checkout ok")
+	})
+}
+
+// They read memory only, and who asks whether a circuit is open does not want to
+// know how it was ten seconds ago.
+func TestLoadAndBreakerRunOnceASecondUnlessAnOptionSaysOtherwise(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := made(t, WithDefaults(Every(time.Minute), Jitter(0)),
+			WithCheck("load", Load(func() float64 { return 0 }, 1, 0)),
+			WithCheck("circuits", Breaker(func() error { return nil })),
+			WithCheck("own", Breaker(func() error { return nil }), Every(20*time.Second)),
+			WithCheck("default", passing))
+		time.Sleep(time.Minute - 1)
+		synctest.Wait()
+		for i, want := range []uint64{60, 60, 3, 1} {
+			if c := h.Stats().Checks[i]; c.Runs != want {
+				t.Errorf("%s ran %d times in a minute, want %d", c.Name, c.Runs, want)
+			}
+		}
 	})
 }

@@ -87,8 +87,9 @@ func Degrading() CheckOption { return func(c *checkSettings) { c.degrading = tru
 func Required() CheckOption { return func(c *checkSettings) { c.degrading = false } }
 
 // Every is the time from the beginning of a run to that of the next, 1 ms to
-// 24 h; 10 s without this option. The first run begins at once. While one is
-// under way no other begins.
+// 24 h; 10 s without this option, 1 s of [Load] and [Breaker] and 1 min of
+// [Certificate]. The first run begins at once. While one is under way no other
+// begins.
 func Every(d time.Duration) CheckOption {
 	return func(c *checkSettings) {
 		c.Lasting("Every", d, time.Millisecond, maxEvery)

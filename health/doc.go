@@ -14,13 +14,14 @@
 //
 // It belongs outside of everything that refuses or delays requests, next to
 // observability: a probe that is shed or waits in a queue gets an instance
-// restarted for being busy.
+// restarted for being busy. What stands outside of it leaves probes out by
+// [Health.IsProbe].
 //
 // # Probes read, and checks run elsewhere
 //
 // Each check runs in the background, at its own interval (Every, 10 s, with a
-// jitter of a tenth), with its own timeout (2 s) and with a context that no probe
-// has a part in. A probe is answered from what is known, in well under a
+// jitter of a tenth; [Load] and [Breaker], which read memory only, 1 s), with its
+// own timeout (2 s) and with a context that no probe has a part in. A probe is answered from what is known, in well under a
 // microsecond and without an allocation, and so cannot be slow, run anything, or
 // change what another one sees.
 //
@@ -111,6 +112,26 @@
 //			}[t.To == health.Fail])
 //		}
 //	})
+//
+// # Metrics
+//
+// What [Health.Collect] tells whoever asks, such as packages prom, cloudwatch and
+// live. The label name is that of WithName.
+//
+//	handrail_health_status                                gauge    name, group, status
+//	handrail_health_draining                              gauge    name
+//	handrail_health_check_status                          gauge    name, check, status
+//	handrail_health_check_stuck                           gauge    name, check
+//	handrail_health_check_duration_seconds                gauge    name, check
+//	handrail_health_check_last_success_timestamp_seconds  gauge    name, check
+//	handrail_health_check_transitions_total               counter  name, check
+//	handrail_health_check_runs_total                      counter  name, check
+//	handrail_health_check_results_total                   counter  name, check, status
+//	handrail_health_dropped_events_total                  counter  name
+//
+// group is live, ready or startup, check the name of a check, and status pass, warn
+// or fail, of check_status also unknown: 1 for the one that holds, 0 for the others.
+// The last success is absent until there is one.
 //
 // # Mistakes to avoid
 //

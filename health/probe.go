@@ -70,6 +70,22 @@ func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.answer(w, r, view, check)
 }
 
+// IsProbe says whether Wrap answers r itself: whether its path is one of
+// WithPaths, or that of a check below one. It is for middleware further out that
+// leaves probes alone, such as
+//
+//	observe.WithFilter(func(r *http.Request) bool { return !h.IsProbe(r) })
+//	shed.WithExempt(h.IsProbe)
+//
+// It goes by the path alone, so a client can have any such request left alone,
+// and gets nothing but an answer of Wrap for it. What is mounted on a mux at
+// other paths it does not know.
+func (h *Health) IsProbe(r *http.Request) bool {
+	paths := h.set.paths.each()
+	_, _, ok := match(&paths, r.URL.Path)
+	return ok
+}
+
 // Handler answers for a group, whatever the path: Live, Ready, Startup or All.
 // It panics for any other.
 func (h *Health) Handler(g Group) http.Handler {

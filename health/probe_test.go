@@ -350,3 +350,40 @@ func FuzzPathAndAccept(f *testing.F) {
 		}
 	})
 }
+
+func TestAProbeIsWhatWrapAnswers(t *testing.T) {
+	for name, opts := range map[string][]Option{
+		"usual": nil, "basic": {Basic()},
+		"others": {WithPaths(Paths{Health: "/status", Live: "/status/live", Ready: "/r"})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := made(t, append(opts, WithCheck("db", func(context.Context) error { return nil }))...)
+			passed := false
+			front := h.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { passed = true }))
+			probes := 0
+			for _, path := range []string{
+				"/healthz", "/livez", "/readyz", "/startupz", "/readyz/db", "/readyz/none", "/readyz/", "/readyzz", "/", "", "*",
+				"/status", "/status/db", "/status/live", "/status/live/db", "/status/", "/r", "/r/db", "/orders", "/x/healthz", "/HEALTHZ",
+			} {
+				for _, method := range []string{"GET", "POST"} {
+					r := httptest.NewRequest(method, "/", nil)
+					r.URL.Path = path
+					passed = false
+					front.ServeHTTP(httptest.NewRecorder(), r)
+					if got := h.IsProbe(r); got == passed {
+						t.Errorf("%s %q: a probe %t, passed on %t", method, path, got, passed)
+					} else if got {
+						probes++
+					}
+				}
+			}
+			if probes == 0 {
+				t.Error("nothing was a probe")
+			}
+			r := httptest.NewRequest("GET", "/readyz/db", nil)
+			if n := testing.AllocsPerRun(100, func() { h.IsProbe(r) }); n != 0 {
+				t.Errorf("%v allocations", n)
+			}
+		})
+	}
+}

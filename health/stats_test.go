@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/golden"
 )
 
 func TestMetricsTellWhatTheStatisticsTell(t *testing.T) {
@@ -45,6 +46,7 @@ func TestMetricsTellWhatTheStatisticsTell(t *testing.T) {
 			t.Errorf("%+v", timed)
 		}
 
+		golden.Manual(t, h)
 		got := map[string]float64{}
 		help := map[string]string{}
 		h.Collect(func(m handrail.Metric) {

@@ -112,3 +112,16 @@ func TestUnknownIsAbsentFromTheMetrics(t *testing.T) {
 		}
 	})
 }
+
+func TestTheManualListsEveryMetric(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		known := load.Value{V: 0.5, Known: true}
+		s := newSampler(t, load.WithSource(func() (load.Usage, error) {
+			return load.Usage{CPU: known, HostCPU: known, Memory: known}, nil
+		}), load.WithScheduler(func() load.Scheduler { return load.Scheduler{Known: true} }))
+		defer s.Close()
+		s.Enter(nil)
+		s.Exit(time.Second, load.Success)
+		golden.Manual(t, s)
+	})
+}

@@ -87,6 +87,29 @@
 //
 // Enter says no where a package further out has counted this request already.
 //
+// # Metrics
+//
+// What [Sampler.Collect] tells whoever asks, such as packages prom, cloudwatch and
+// live. The label name is that of WithName.
+//
+//	handrail_load_cpu_ratio                     gauge    name
+//	handrail_load_host_cpu_ratio                gauge    name
+//	handrail_load_memory_ratio                  gauge    name
+//	handrail_load_runnable_goroutines_per_proc  gauge    name
+//	handrail_load_scheduling_latency_seconds    gauge    name
+//	handrail_load_pressure_ratio                gauge    name
+//	handrail_load_in_flight_requests            gauge    name
+//	handrail_load_long_lived_requests           gauge    name
+//	handrail_load_requests_per_second           gauge    name
+//	handrail_load_error_ratio                   gauge    name
+//	handrail_load_latency_mean_seconds          gauge    name
+//	handrail_load_latency_seconds               gauge    name, percentile
+//	handrail_load_stale                         gauge    name
+//	handrail_load_source_failures_total         counter  name
+//
+// What is unknown is absent, and so are errors and latencies while the window
+// holds no request. percentile is 50, 95 or 99, stale 1 or 0.
+//
 // # Mistakes to avoid
 //
 // Taking a value without asking whether it is Known: an unknown CPU reads as

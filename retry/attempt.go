@@ -36,10 +36,10 @@ type attempt struct {
 	w   http.ResponseWriter // what stands outside
 	r   *http.Request       // as it came in
 	rec httpwrap.Recorder
-	n   int
 	up  *upload
 	// timer ends the attempt's context, until its response begins.
 	timer *time.Timer
+	n     int32
 
 	state atomic.Uint32
 
@@ -47,12 +47,12 @@ type attempt struct {
 	// header is the handler's, nil until it asks, and chosen what it was when
 	// a response was held back.
 	header, chosen http.Header
-	// status is what the handler chose, 0 before that, and second what it said
-	// again, for net/http to complain about. length is the Content-Length of
-	// what is held, -1 if none.
-	status, second int
-	length         int64
 	held           []byte
+	// length is the Content-Length of what is held, -1 if none.
+	length int64
+	// status is what the handler chose, 0 before that, and second what it said
+	// again, for net/http to complain about.
+	status, second int32
 	// final says that nothing is held back, because nothing can follow, and
 	// failed that the response is a failure.
 	final, failed bool
@@ -107,7 +107,7 @@ func (a *attempt) WriteHeader(status int) {
 func (a *attempt) choose(status int) uint32 {
 	a.mu.Lock()
 	if a.state.Load() == open && status != 0 && a.status == 0 {
-		a.status = status
+		a.status = int32(status)
 		header, asked := a.header, a.header != nil
 		if !asked && (a.p.set.classify != nil || a.p.set.statuses.has(status)) {
 			header = a.w.Header()
@@ -121,7 +121,7 @@ func (a *attempt) choose(status int) uint32 {
 				a.mu.Unlock()
 			}
 		}()
-		failed := a.p.set.failed(a.r, a.n, status, header) // may be somebody else's function
+		failed := a.p.set.failed(a.r, int(a.n), status, header) // may be somebody else's function
 		asking = false
 		a.mu.Lock()
 		if a.failed = failed; !failed || a.final || refused(a.rec.Outcome()) || httpwrap.IsEventStream(header) {
@@ -130,7 +130,7 @@ func (a *attempt) choose(status int) uint32 {
 			a.hold(header)
 		}
 	} else if status != 0 && a.second == 0 {
-		a.second = status
+		a.second = int32(status)
 	}
 	state := a.state.Load()
 	a.mu.Unlock()
@@ -339,13 +339,13 @@ func (a *attempt) begin() {
 	// Before the writer outside is told, so that what it calls in turn passes.
 	a.state.Store(begun)
 	a.settle()
-	a.w.WriteHeader(a.status)
+	a.w.WriteHeader(int(a.status))
 	if len(a.held) > 0 {
 		a.w.Write(a.held) // an error comes again with the next write
 		a.held = nil
 	}
 	if a.second != 0 {
-		a.w.WriteHeader(a.second)
+		a.w.WriteHeader(int(a.second))
 	}
 }
 
@@ -381,7 +381,7 @@ func (a *attempt) inform(status int) {
 		a.w.WriteHeader(status)
 	case a.state.Load() != open:
 		if a.state.Load() == holding && a.second == 0 {
-			a.second = status
+			a.second = int32(status)
 		}
 	default:
 		httpwrap.Inform(a.w, status, a.header)

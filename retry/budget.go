@@ -50,6 +50,12 @@ const (
 // perSecond retries for a client that sends few, 0 to 1000. 0.2 and 1 are what
 // a policy has without [WithBudget]. What is wrong with them is returned as
 // *[handrail.OptionError]s, joined.
+//
+// The budget begins empty. A process that has just started has retries from
+// perSecond only, and those as long as there are less than perSecond ÷ ratio
+// requests a second, 5 with the usual two: above that, its first failures are not
+// repeated. For a floor at the start, let perSecond be ratio times the requests a
+// second that are expected.
 func NewBudget(ratio, perSecond float64) (*Budget, error) {
 	faults := option.Faults{Package: "retry"}
 	if !(ratio >= 0 && ratio <= 1) {

@@ -194,3 +194,34 @@ func TestABusyClientNeverGetsMoreThanItPaidFor(t *testing.T) {
 		}
 	})
 }
+
+// As the manual says: a budget has nothing saved in the beginning.
+func TestANewProcessRepeatsItsFirstFailuresWhereTheFloorIsHighEnough(t *testing.T) {
+	for perSecond, all := range map[float64]bool{1: false, 10: true} {
+		synctest.Test(t, func(t *testing.T) {
+			budget, err := retry.NewBudget(0.2, perSecond)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			h := retry.Middleware(retry.WithBudget(budget), retry.WithFixed(1))(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if n++; n%2 == 1 {
+					w.WriteHeader(503)
+				}
+			}))
+			shown := 0
+			for range 90 { // of 45 a second
+				n = 0
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+				if w.Code == 503 {
+					shown++
+				}
+				time.Sleep(time.Second / 45)
+			}
+			if all && shown > 0 || !all && shown < 45 {
+				t.Errorf("with %v a second, %d of 90 failures were shown", perSecond, shown)
+			}
+		})
+	}
+}

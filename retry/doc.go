@@ -46,6 +46,13 @@
 // get a token together have one a second anyway. See [Budget], which instances
 // can share.
 //
+// The bucket begins empty. As long as there are less than five requests a second,
+// that one retry a second stands in for it. Above, a process that has just started
+// has nothing saved: its first failures are shown to the client, until enough
+// requests have paid in, five for each retry. Where that hurts, as in a gateway
+// whose upstream is down when it starts, raise the floor: NewBudget(0.2, 10) grants
+// ten a second up to 50 requests a second, floor ÷ ratio, and a hundred at once.
+//
 // # Responses, on a server
 //
 // The handler's header map is its own. The moment it chooses a status that is
@@ -71,7 +78,7 @@
 //
 // # Responses, on a client
 //
-// See [Retrier.Transport]. In short: GetBody or no body, dropped responses are
+// See [Retrier.Transport], also for use in a proxy. In short: GetBody or no body, dropped responses are
 // drained so that connections are used again, the last response is the
 // caller's, and the request given is never changed. [WithHedging] sends safe
 // requests again while there is no answer yet.
@@ -82,6 +89,32 @@
 // not those of other methods. An access log or a metric further out sees one
 // request, one further in sees each attempt. [OnRetry] is told of each failure
 // that is repeated, and [OnGiveUp] of each that is not, with the [Reason].
+//
+// # Metrics
+//
+// What [Retrier.Collect] tells whoever asks, such as packages prom, cloudwatch and
+// live. The label name is that of WithName.
+//
+//	handrail_retry_requests_total            counter  name
+//	handrail_retry_attempts_total            counter  name
+//	handrail_retry_retried_requests_total    counter  name
+//	handrail_retry_recovered_requests_total  counter  name
+//	handrail_retry_given_up_requests_total   counter  name, reason
+//	handrail_retry_delay_seconds_total       counter  name
+//	handrail_retry_hedges_total              counter  name
+//	handrail_retry_hedges_won_total          counter  name
+//	handrail_retry_dropped_events_total      counter  name
+//	handrail_retry_budget_tokens             gauge    name
+//	handrail_retry_budget_denied_total       counter  name
+//
+// reason is a [Reason]. The two of the budget are there where there is one, and of
+// all who share it.
+//
+// # While serving
+//
+// No setting can be changed: make another Retrier, and have it share the [Budget].
+// Functions that are given, such as those of [WithClassifier], [WithDelay] and
+// [WithExempt], are asked each time, and may go by what has changed.
 //
 // # Mistakes to avoid
 //

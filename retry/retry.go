@@ -34,12 +34,17 @@ func New(opts ...Option) (*Retrier, error) {
 	if err := p.set.apply(opts); err != nil {
 		return nil, err
 	}
-	p.late = refuse.New(handrail.Rejection{Status: http.StatusGatewayTimeout, Code: Code, Reason: "timeout",
-		Message: "There was no answer in time. Try again later.", Name: p.set.name}, nil)
+	p.late = refuse.New(tooLate(p.set.name), nil)
 	for why := range p.causes {
 		p.causes[why] = httpwrap.Cause{Outcome: httpwrap.Timeout, Policy: p.set.name, Reason: Reason(why).String()}
 	}
 	return p, nil
+}
+
+// tooLate is what a client is told whose attempts all ran out of time.
+func tooLate(name string) handrail.Rejection {
+	return handrail.Rejection{Status: http.StatusGatewayTimeout, Code: Code, Reason: "timeout",
+		Message: "There was no answer in time. Try again later.", Name: name}
 }
 
 // Middleware is [New] and [Retrier.Wrap] in one. It panics where New fails.
@@ -107,7 +112,7 @@ type visit struct {
 
 func (v *visit) serve() {
 	for n := 1; ; n++ {
-		a := &plain{attempt{p: v.p, w: v.w, r: v.r, n: n, up: v.up, final: n >= v.most}}
+		a := &plain{attempt{p: v.p, w: v.w, r: v.r, n: int32(n), up: v.up, final: n >= v.most}}
 		a.rec.AttemptOf(v.outer)
 		if v.attempt(a, n) {
 			return
@@ -178,7 +183,7 @@ func (v *visit) request(a *attempt) (r *http.Request, ran func(), expired func()
 	ctx, cancel := context.WithCancelCause(r.Context())
 	ran = func() { cancel(context.Canceled) }
 	if limit > 0 {
-		over := &Error{Name: set.name, After: limit}
+		over := &Error{Name: set.name, After: limit, p: v.p}
 		a.timer = time.AfterFunc(limit, func() { cancel(over) })
 		expired = func() bool { return context.Cause(ctx) == error(over) }
 		ran = func() { a.timer.Stop(); cancel(context.Canceled) }
@@ -188,7 +193,7 @@ func (v *visit) request(a *attempt) (r *http.Request, ran func(), expired func()
 	} else {
 		r = v.original.clone(ctx, r.Trailer)
 		if set.attemptHeader != "" {
-			r.Header[set.attemptHeader] = []string{strconv.Itoa(a.n - 1)}
+			r.Header[set.attemptHeader] = []string{strconv.Itoa(int(a.n) - 1)}
 		}
 	}
 	if v.up != nil {
@@ -204,7 +209,7 @@ func (v *visit) request(a *attempt) (r *http.Request, ran func(), expired func()
 func (v *visit) judge(a *attempt, r *http.Request, back bool, value any, late bool) (done bool) {
 	p := v.p
 	a.mu.Lock()
-	state, status, header := a.state.Load(), a.status, a.chosen
+	state, status, header := a.state.Load(), int(a.status), a.chosen
 	failed := a.failed || !back
 	if state == open || state == holding {
 		// From here on it is ours: what the attempt left running must not begin
@@ -218,18 +223,25 @@ func (v *visit) judge(a *attempt, r *http.Request, back bool, value any, late bo
 			// The server is going to send a 200.
 			status = http.StatusOK
 			header = a.header
-			if header == nil && p.set.classify != nil {
-				header = a.w.Header()
+			if p.set.classify == nil {
+				failed = p.set.statuses.has(status)
+			} else {
+				if header == nil {
+					header = a.w.Header()
+				}
+				a.mu.Unlock()
+				failed = p.set.failed(v.r, int(a.n), status, header)
+				a.mu.Lock()
 			}
-			a.mu.Unlock()
-			failed = p.set.failed(v.r, a.n, status, header)
-			a.mu.Lock()
 		}
+	}
+	if !failed {
+		a.finish()
 	}
 	a.mu.Unlock()
 
 	if !failed {
-		v.finish(a, r)
+		v.settle(a, r)
 		if a.n > 1 {
 			p.tally.recovered.Add(1)
 		}
@@ -237,15 +249,15 @@ func (v *visit) judge(a *attempt, r *http.Request, back bool, value any, late bo
 	}
 	why, delay, again := v.decide(a, state, header)
 	if again {
-		p.retry(Event{Attempt: a.n, Status: status, Delay: delay, Method: v.r.Method, Pattern: r.Pattern})
+		p.retry(Event{Attempt: int(a.n), Status: status, Delay: delay, Method: v.r.Method, Pattern: r.Pattern})
 		a.cutOff()
 		if why, again = v.wait(delay); again {
 			v.drop(r)
-			p.repeat(a.n)
+			p.repeat(int(a.n))
 			return false
 		}
 	}
-	p.giveUp(GiveUp{Reason: why, Attempts: a.n, Status: status, Method: v.r.Method, Pattern: r.Pattern})
+	p.giveUp(GiveUp{Reason: why, Attempts: int(a.n), Status: status, Method: v.r.Method, Pattern: r.Pattern})
 	switch {
 	case why == ReasonCanceled && v.outer != nil:
 		v.outer.SetOutcome(httpwrap.Canceled)
@@ -276,7 +288,7 @@ func (v *visit) decide(a *attempt, state uint32, header http.Header) (why Reason
 		return ReasonRejected, 0, false
 	case v.unrepeatable:
 		return ReasonBody, 0, false
-	case a.n >= v.most:
+	case int(a.n) >= v.most:
 		return ReasonExhausted, 0, false
 	case state == begun || state == taken || a.final: // EnableFullDuplex
 		return ReasonCommitted, 0, false
@@ -345,6 +357,14 @@ func (p *Retrier) wait(ctx context.Context, delay time.Duration) (why Reason, ov
 // finish hands the response of this attempt on.
 func (v *visit) finish(a *attempt, r *http.Request) {
 	a.mu.Lock()
+	a.finish()
+	a.mu.Unlock()
+	v.settle(a, r)
+}
+
+// finish sends what is left of the response, and refuses whatever comes of the
+// attempt from now on. The lock is held.
+func (a *attempt) finish() {
 	switch a.state.Load() {
 	case open, over:
 		if a.chosen != nil { // cut off while held back
@@ -359,13 +379,14 @@ func (v *visit) finish(a *attempt, r *http.Request) {
 	if a.state.Load() == begun {
 		httpwrap.Trailers(a.w, a.header)
 	}
-	a.mu.Unlock()
-	v.settle(a, r)
+	a.state.Store(over)
 }
 
 // settle ends an attempt after which there is none.
 func (v *visit) settle(a *attempt, r *http.Request) {
-	a.cutOff()
+	if a.state.Load() != over { // which stays
+		a.cutOff()
+	}
 	v.up.end()
 	if v.outer != nil {
 		v.outer.SetCause(a.rec.Cause())
@@ -392,7 +413,7 @@ func (a *attempt) cutOff() {
 // its goroutine.
 func (v *visit) abandon(a *attempt, r *http.Request) {
 	if !a.through() {
-		v.p.giveUp(GiveUp{Reason: ReasonPanic, Attempts: a.n, Method: v.r.Method, Pattern: r.Pattern})
+		v.p.giveUp(GiveUp{Reason: ReasonPanic, Attempts: int(a.n), Method: v.r.Method, Pattern: r.Pattern})
 	}
 	if a.timer != nil {
 		a.timer.Stop()

@@ -45,6 +45,7 @@ func TestMetricsAreThePinnedOnes(t *testing.T) {
 			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 		}
 		golden.Metrics(t, "testdata/metrics.golden", p)
+		golden.Manual(t, p)
 	})
 }
 

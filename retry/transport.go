@@ -33,6 +33,19 @@ import (
 // own. That ends with the response's body, so as ever the caller has to close
 // that. A response 101 (RFC 9110, section 15.2.2) is handed on as it is.
 //
+// In a proxy an [*Error], and what a policy further in refused, answer the client
+// by themselves. As the ErrorHandler of a [net/http/httputil.ReverseProxy], this
+// has all errors of this toolkit do so:
+//
+//	func(w http.ResponseWriter, r *http.Request, err error) {
+//		var answer http.Handler
+//		if errors.As(err, &answer) {
+//			answer.ServeHTTP(w, r)
+//			return
+//		}
+//		w.WriteHeader(http.StatusBadGateway)
+//	}
+//
 // [http.Transport] itself repeats a request once that failed on a connection
 // which the server had closed meanwhile; that is part of one attempt here.
 func (p *Retrier) Transport(base http.RoundTripper) http.RoundTripper {
@@ -156,11 +169,11 @@ func (c *call) prepare(hedge bool) (*trip, error) {
 	c.used = true
 	t.ctx, t.cancel = context.WithCancelCause(c.r.Context())
 	if limit := set.attemptTimeout; limit > 0 {
-		over := &Error{Name: set.name, After: limit}
+		over := &Error{Name: set.name, After: limit, p: c.p}
 		t.timer = time.AfterFunc(limit, func() { t.cancel(over) })
 	}
 	if !c.deadline.IsZero() {
-		over := &Error{Name: set.name, After: set.totalTimeout}
+		over := &Error{Name: set.name, After: set.totalTimeout, p: c.p}
 		t.total = time.AfterFunc(max(time.Until(c.deadline), 1), func() { t.cancel(over) })
 	}
 	if c.sent == 0 {

@@ -73,6 +73,34 @@
 // they begin and are counted apart. Errors are no reason to shed: that is a
 // circuit breaker's job.
 //
+// # Metrics
+//
+// What [Shedder.Collect] tells whoever asks, such as packages prom, cloudwatch and
+// live. The label name is that of WithName.
+//
+//	handrail_shed_in_flight_requests              gauge    name
+//	handrail_shed_waiting_requests                gauge    name
+//	handrail_shed_long_lived_requests             gauge    name
+//	handrail_shed_limit_requests                  gauge    name
+//	handrail_shed_base_latency_seconds            gauge    name
+//	handrail_shed_throughput_requests_per_second  gauge    name
+//	handrail_shed_pressure_ratio                  gauge    name
+//	handrail_shed_circuit_state                   gauge    name
+//	handrail_shed_tenants                         gauge    name
+//	handrail_shed_admitted_requests_total         counter  name, priority
+//	handrail_shed_refused_requests_total          counter  name, priority, reason
+//	handrail_shed_gone_requests_total             counter  name
+//	handrail_shed_dropped_events_total            counter  name
+//
+// priority is a class and reason a [Reason]; circuit_state is 0 for closed, 1 for
+// open and 2 for probing.
+//
+// # While serving
+//
+// [Shedder.Update] changes every setting but WithSampler, WithMaxTenants and
+// WithSeed: a dry run ends by it, limits and targets move, and those inside finish
+// under the rules they came in by.
+//
 // # Mistakes to avoid
 //
 //   - Trusting a header that clients can set. WithPriorityHeader is for

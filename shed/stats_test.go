@@ -326,6 +326,7 @@ func TestMetricsTellWhatTheStatisticsTell(t *testing.T) {
 		must(t, s.Update(shed.WithMaxWait(0)))
 		get(h, classHeader, "low")
 		golden.Metrics(t, "testdata/metrics.golden", s)
+		golden.Manual(t, s)
 		values := map[string]float64{}
 		for _, m := range metrics(s) {
 			values[strings.TrimPrefix(id(m), "handrail_shed_")] = m.Value

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
-	"time"
 )
 
 // The other way: the handler runs on a goroutine of its own, so that the
@@ -38,8 +37,8 @@ const (
 	deadlinePassed
 )
 
-func (e *exchange) serveApart(next http.Handler) {
-	w := e.writer()
+func (p *plain) serveApart(next http.Handler) {
+	e, w := &p.exchange, p.writer()
 	r := e.r.WithContext(&e.ctx)
 	e.guardBody(r)
 	e.apart.wake = make(chan wake, 1)
@@ -54,7 +53,7 @@ func (e *exchange) serveApart(next http.Handler) {
 
 // run is the handler's goroutine.
 func (e *exchange) run(next http.Handler, w http.ResponseWriter, r *http.Request) {
-	a := &e.apart
+	a := e.apart
 	returned := false
 	defer func() {
 		var p *panicked
@@ -66,7 +65,7 @@ func (e *exchange) run(next http.Handler, w http.ResponseWriter, r *http.Request
 				}
 			}
 		}
-		before, inTime := e.end(time.Since(e.start))
+		before, inTime := e.end(e.took())
 		if before == late {
 			e.late(r, p)
 			return
@@ -94,7 +93,7 @@ func (e *exchange) leaveApart(r *http.Request) {
 		e.answer(ReasonDeadline)
 		return
 	}
-	e.book(time.Since(e.start), a.before, a.returned)
+	e.book(e.took(), a.before, a.returned)
 	e.finish(a.before, a.returned)
 	a.panicked.log(e.r, "in the handler, which goes on on the serving goroutine")
 	switch {

@@ -35,7 +35,7 @@ func (e *exchange) guardBody(r *http.Request) {
 	b := &guardedBody{body: r.Body, e: e}
 	if limit := e.t.set.readTimeout; limit > 0 {
 		// Without a body it would be the end of the connection instead.
-		if http.NewResponseController(e.w).SetReadDeadline(e.start.Add(limit)) == nil {
+		if http.NewResponseController(e.w).SetReadDeadline(e.began().Add(limit)) == nil {
 			b.w = e.w
 			e.clocked.Store(true)
 		}

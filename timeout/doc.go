@@ -80,13 +80,42 @@
 // [Timeout.Transport] gives outgoing requests the same treatment: a timeout for
 // the whole exchange, body included, an [*Error] when it is over, and the time
 // left in the header of WithDeadlineHeader, so that nobody further down works on
-// what nobody waits for.
+// what nobody waits for. In a proxy, an Error answers the client by itself.
 //
 // # The server's own timeouts
 //
 // [http.Server.WriteTimeout] closes the connection and answers nobody; it has to
 // be longer than the timeouts here. [Timeout.ConfigureServer] sets the four of
 // them so that they fit.
+//
+// # Metrics
+//
+// What [Timeout.Collect] tells whoever asks, such as packages prom, cloudwatch and
+// live. The label name is that of WithName.
+//
+//	handrail_timeout_requests_total           counter  name
+//	handrail_timeout_exceeded_requests_total  counter  name, answer
+//	handrail_timeout_canceled_requests_total  counter  name
+//	handrail_timeout_refused_requests_total   counter  name, reason
+//	handrail_timeout_overdue_requests         gauge    name
+//	handrail_timeout_long_lived_requests      gauge    name
+//	handrail_timeout_chosen_min_seconds       gauge    name
+//	handrail_timeout_chosen_mean_seconds      gauge    name
+//	handrail_timeout_chosen_max_seconds       gauge    name
+//	handrail_timeout_duration_min_seconds     gauge    name
+//	handrail_timeout_duration_mean_seconds    gauge    name
+//	handrail_timeout_duration_max_seconds     gauge    name
+//	handrail_timeout_dropped_events_total     counter  name
+//
+// answer is timeout where the client got one, and aborted where the response had
+// begun; reason is expired or overdue. What is chosen and how long it took are
+// over all requests since the beginning.
+//
+// # While serving
+//
+// No setting can be changed. A [Calculator], and the functions of WithOperation,
+// WithTenants and WithExempt, are asked for each request, and may go by what has
+// changed. Make another Timeout for everything else.
 //
 // # Mistakes to avoid
 //

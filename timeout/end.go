@@ -43,7 +43,7 @@ func (e *exchange) due() (then func()) {
 				if idle == 0 {
 					return nil
 				}
-				silent := time.Since(e.start) - time.Duration(e.touched.Load())
+				silent := e.took() - time.Duration(e.touched.Load())
 				if silent < idle {
 					e.timer.Reset(idle - silent)
 					return nil
@@ -71,7 +71,7 @@ func (e *exchange) due() (then func()) {
 
 // deadline ends the exchange. The handler is cut off already.
 func (e *exchange) deadline(why Reason, cut bool) (then func()) {
-	took := time.Since(e.start)
+	took := e.took()
 	switch {
 	case e.gone.Load():
 		e.recorder.SetOutcome(httpwrap.Canceled)
@@ -94,7 +94,7 @@ func (e *exchange) deadline(why Reason, cut bool) (then func()) {
 		controller.SetWriteDeadline(time.Now())
 		controller.SetReadDeadline(time.Now())
 	}
-	if e.server == nil {
+	if e.apart != nil {
 		e.apart.cut = cut
 		e.apart.wake <- deadlinePassed
 		return nil
@@ -228,7 +228,7 @@ func (e *exchange) cause(why Reason) error {
 	if why == ReasonIdle {
 		after = e.t.set.idleTimeout
 	}
-	return &Error{Name: e.t.set.name, After: after}
+	return &Error{Name: e.t.set.name, After: after, t: e.t}
 }
 
 // copyBack gives the request that came in what is looked for there: the route

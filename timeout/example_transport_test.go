@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"time"
 
 	"github.com/handrail-go/handrail/timeout"
@@ -67,4 +70,35 @@ func ExampleTimeout_Transport_deadlineHeader() {
 	// Output:
 	// the caller says 2000
 	// that is within two seconds: true
+}
+
+// A proxy that waits for its upstream for a while only. Its client gets 504.
+func ExampleError_ServeHTTP() {
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer upstream.Close()
+	target, err := url.Parse(upstream.URL)
+	if err != nil {
+		panic(err)
+	}
+	limit, err := timeout.New(timeout.Basic(20*time.Millisecond), timeout.WithStatus(http.StatusGatewayTimeout))
+	if err != nil {
+		panic(err)
+	}
+	proxy := &httputil.ReverseProxy{
+		Rewrite:   func(p *httputil.ProxyRequest) { p.SetURL(target) },
+		Transport: limit.Transport(nil),
+		ErrorLog:  log.New(io.Discard, "", 0),
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			var answer http.Handler // of any transport of this toolkit
+			if errors.As(err, &answer) {
+				answer.ServeHTTP(w, r)
+				return
+			}
+			w.WriteHeader(http.StatusBadGateway)
+		},
+	}
+	w := httptest.NewRecorder()
+	proxy.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	fmt.Println(w.Code, w.Header().Get("Content-Type"))
+	// Output: 504 application/problem+json
 }

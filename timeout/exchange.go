@@ -46,15 +46,13 @@ const (
 // never reused, because nobody knows who keeps it: a callback of the context
 // may come after the handler's return, and must not meet a stranger's response.
 type exchange struct {
-	home     *plain
 	t        *Timeout
 	w        http.ResponseWriter // what stands outside
-	server   http.ResponseWriter // the server's own where the handler runs inline
 	recorder *httpwrap.Recorder  // the one further out, if any
 	r        *http.Request       // as it came
 	above    *exchange           // the timeout further out whose deadline this one has
 	ctx      deadlineContext
-	start    time.Time
+	start    time.Duration // since t was made
 	limit    time.Duration
 	lesson   *lesson // nil where nobody learns
 
@@ -80,7 +78,7 @@ type exchange struct {
 	// long counts the exchange as long-lived.
 	long atomic.Bool
 
-	apart apart
+	apart *apart // nil where the handler runs inline
 	body  *guardedBody
 
 	// gate is for what must not wait for the other lock, which a write in
@@ -122,15 +120,40 @@ func (e *exchange) Exchange() *httpwrap.Recorder { return e.recorder }
 // spaces are for what is held back. Nobody but the exchange sees one.
 var spaces = sync.Pool{New: func() any { return new([heldBack]byte) }}
 
-func newExchange(t *Timeout, w http.ResponseWriter, r *http.Request, now time.Time, limit time.Duration, server http.ResponseWriter) *exchange {
-	p := new(plain)
+func newExchange(t *Timeout, w http.ResponseWriter, r *http.Request, now time.Time, limit time.Duration, inline bool) *plain {
+	var p *plain
+	if inline {
+		p = new(plain)
+	} else {
+		both := new(struct {
+			plain
+			apart
+		})
+		p = &both.plain
+		p.exchange.apart = &both.apart
+	}
 	e := &p.exchange
-	e.home, e.t, e.w, e.r, e.start, e.limit, e.server = p, t, w, r, now, limit, server
+	e.t, e.w, e.r, e.start, e.limit = t, w, r, now.Sub(t.epoch), limit
 	e.recorder = httpwrap.Find(w)
 	e.form = r.MultipartForm != nil
 	e.ctx.parent, e.ctx.deadline = r.Context(), now.Add(limit)
 	e.length = -1
-	return e
+	return p
+}
+
+// took is how long it has been so far.
+func (e *exchange) took() time.Duration { return time.Since(e.t.epoch) - e.start }
+
+// began is when the request came.
+func (e *exchange) began() time.Time { return e.ctx.deadline.Add(-e.limit) }
+
+// server is the server's own writer where the handler runs inline, nil where it
+// does not. It is there as long as what stands outside is.
+func (e *exchange) server() http.ResponseWriter {
+	if e.apart != nil {
+		return nil
+	}
+	return httpwrap.Server(e.w)
 }
 
 // arm starts the timer.

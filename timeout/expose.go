@@ -42,15 +42,13 @@ func (f flusher) FlushError() error                             { return f.e.flu
 func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) { return h.e.hijack() }
 
 // writer is what the handler gets.
-func (e *exchange) writer() http.ResponseWriter {
-	if e.server == e.w {
-		return (*http1)(e.home)
-	}
+func (w *plain) writer() http.ResponseWriter {
+	e := &w.exchange
 	switch httpwrap.Protocol(e.w) {
 	case 1:
-		return (*http1)(e.home)
+		return (*http1)(w)
 	case 2:
-		return (*http2)(e.home)
+		return (*http2)(w)
 	}
 	switch httpwrap.Capabilities(e.w) & (httpwrap.CanFlush | httpwrap.CanHijack) {
 	case httpwrap.CanFlush:
@@ -70,5 +68,5 @@ func (e *exchange) writer() http.ResponseWriter {
 			hijacker
 		}{e, flusher{e}, hijacker{e}}
 	}
-	return (*plain)(e.home)
+	return w
 }

@@ -19,8 +19,8 @@ import (
 // does, the connection lives on; if not, the answer closes it.
 const grace = 2 * time.Millisecond
 
-func (e *exchange) serveInline(next http.Handler) {
-	w := e.writer()
+func (p *plain) serveInline(next http.Handler) {
+	e, w := &p.exchange, p.writer()
 	r := e.r.WithContext(&e.ctx)
 	e.guardBody(r)
 	e.arm()
@@ -33,7 +33,7 @@ func (e *exchange) serveInline(next http.Handler) {
 // leaveInline ends the exchange on every way out of the handler.
 func (e *exchange) leaveInline(r *http.Request, returned bool) {
 	e.timer.Stop()
-	took := time.Since(e.start)
+	took := e.took()
 	before, inTime := e.end(took)
 	e.body.forget()
 	if inTime {
@@ -61,7 +61,7 @@ func (e *exchange) leaveInline(r *http.Request, returned bool) {
 	case cut:
 		e.removeFiles(r)
 		if e.unframed.Load() {
-			closeUnder(e.server, true)
+			closeUnder(e.server(), true)
 		}
 		if returned {
 			panic(http.ErrAbortHandler)
@@ -164,7 +164,7 @@ func (e *exchange) cutInline() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.returned {
-		closeUnder(e.server, e.unframed.Load())
+		closeUnder(e.server(), e.unframed.Load())
 	}
 }
 
@@ -175,13 +175,13 @@ func closeUnder(w http.ResponseWriter, unframed bool) {
 	// Not through a timeout further out, which would take it for a takeover.
 	for {
 		outer, ok := w.(guarded)
-		if !ok || outer.guard().server == nil {
+		if !ok || outer.guard().apart != nil {
 			break
 		}
 		e := outer.guard()
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		w = e.server
+		w = e.server()
 	}
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {

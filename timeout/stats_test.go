@@ -86,6 +86,7 @@ func TestEveryFigureIsMovedByWhatItCounts(t *testing.T) {
 		}
 
 		golden.Metrics(t, "testdata/metrics.golden", to)
+		golden.Manual(t, to)
 		values := map[string]float64{}
 		kinds := map[string]handrail.MetricKind{}
 		to.Collect(func(m handrail.Metric) {

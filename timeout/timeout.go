@@ -20,13 +20,14 @@ type Timeout struct {
 	causes   [reasons]httpwrap.Cause
 	standard *refuse.Response // the answer where a rejection handler panics
 	jitter   refuse.Jitter
+	epoch    time.Time
 	tally    tally
 }
 
 // New returns a Timeout with these options, or all that is wrong with them:
 // every fault a [*handrail.OptionError], joined.
 func New(opts ...Option) (*Timeout, error) {
-	t := &Timeout{set: defaults()}
+	t := &Timeout{set: defaults(), epoch: time.Now()}
 	if err := t.set.apply(opts); err != nil {
 		return nil, err
 	}
@@ -77,13 +78,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		t.refuse(w, r, ReasonOverdue, d)
 	default:
 		t.tally.begin(d)
-		server := directly(w, r)
-		e := newExchange(t, w, r, now, d, server)
+		inline := directly(w, r)
+		e := newExchange(t, w, r, now, d, inline)
 		if learns.by != nil {
 			own := learns // so that those who learn nothing need no allocation
 			e.lesson = &own
 		}
-		if server != nil {
+		if inline {
 			e.serveInline(h.next)
 		} else {
 			e.serveApart(h.next)
@@ -132,17 +133,17 @@ func (t *Timeout) choose(r *http.Request, now time.Time) (d time.Duration, learn
 	return d, learns, true
 }
 
-// directly returns the server's own writer of HTTP/1 where what is written to
-// w reaches it as it is.
-func directly(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+// directly says whether what is written to w reaches the server's own writer of
+// HTTP/1 as it is.
+func directly(w http.ResponseWriter, r *http.Request) bool {
 	if r.ProtoMajor != 1 {
-		return nil
+		return false
 	}
 	server := httpwrap.Server(w)
-	if outer, ok := server.(guarded); ok && outer.guard().server == nil {
-		return nil
+	if outer, ok := server.(guarded); ok && outer.guard().apart != nil {
+		return false
 	}
-	return server
+	return server != nil
 }
 
 // refuse answers r before any work is done for it.

@@ -28,6 +28,18 @@ import (
 // returns it; where that is so before anything was sent, or the deadline header
 // of r says 0, nothing is sent at all.
 //
+// In a proxy an Error answers the client by itself. As the ErrorHandler of a
+// [net/http/httputil.ReverseProxy], this has all errors of this toolkit do so:
+//
+//	func(w http.ResponseWriter, r *http.Request, err error) {
+//		var answer http.Handler
+//		if errors.As(err, &answer) {
+//			answer.ServeHTTP(w, r)
+//			return
+//		}
+//		w.WriteHeader(http.StatusBadGateway)
+//	}
+//
 // With [WithDeadlineHeader], the request that is sent says how much time is
 // left; so the header should be one that the receiver knows, and one that may
 // be known to whoever receives it. A time that it says already only shortens
@@ -70,12 +82,12 @@ func (p *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		if bound && !now.Before(deadline) {
 			return nil, context.DeadlineExceeded
 		}
-		return nil, &Error{Name: t.set.name}
+		return nil, &Error{Name: t.set.name, t: t}
 	}
 
 	c := &call{t: t, r: r, ctx: ctx, start: now, limit: d, lesson: learns}
 	if own := now.Add(d); !bound || own.Before(deadline) {
-		c.cause = &Error{Name: t.set.name, After: d}
+		c.cause = &Error{Name: t.set.name, After: d, t: t}
 		c.ctx, c.cancel = context.WithDeadlineCause(ctx, own, c.cause)
 	}
 	out := r

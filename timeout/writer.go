@@ -181,7 +181,7 @@ func (e *exchange) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(e.w).Hijack()
 	if err != nil {
 		e.state.Store(before)
-		if time.Since(e.start) >= e.limit {
+		if e.took() >= e.limit {
 			go e.onTimer() // the deadline may have come and gone
 		}
 		return nil, nil, err
@@ -413,7 +413,7 @@ func (e *exchange) bounded(limit time.Duration) func() {
 // serversWriteDeadline is what the server itself has set, none if it has not.
 func (e *exchange) serversWriteDeadline() time.Time {
 	if server := serverOf(e.r); server != nil && server.WriteTimeout > 0 {
-		return e.start.Add(server.WriteTimeout)
+		return e.began().Add(server.WriteTimeout)
 	}
 	return time.Time{}
 }
@@ -452,7 +452,7 @@ func (e *exchange) spare() {
 	}
 }
 
-func (e *exchange) touch() { e.touched.Store(int64(time.Since(e.start))) }
+func (e *exchange) touch() { e.touched.Store(int64(e.took())) }
 
 func bodyAllowed(status int) bool {
 	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified

@@ -16,6 +16,7 @@ import (
 type upstream struct {
 	url  *url.URL
 	name string
+	key  string        // of its circuit
 	sent atomic.Uint64 // attempts that its circuit let through
 }
 
@@ -34,7 +35,7 @@ func newBalancer(upstreams []*url.URL, names []string, through http.RoundTripper
 		if i < len(names) {
 			name = names[i]
 		}
-		b.upstreams = append(b.upstreams, &upstream{url: u, name: name})
+		b.upstreams = append(b.upstreams, &upstream{url: u, name: name, key: breaker.ByTarget(&http.Request{URL: u})})
 	}
 	return b
 }

@@ -1,14 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"log/slog"
-	"math"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/handrail-go/handrail"
@@ -125,14 +122,14 @@ func newGateway(upstreams []*url.URL, names []string, set settings) (g *gateway,
 			p.Out.Header.Set("X-Tenant", tenant(p.In))
 			p.Out.Header.Set("X-Request-Id", observe.RequestID(p.In.Context()))
 		},
-		ErrorHandler: g.failed,
+		ErrorHandler: failed,
 		ErrorLog:     slog.NewLogLogger(set.logger.Handler(), slog.LevelWarn),
 	}
 
 	if g.health, err = health.New(
 		health.WithDrainDelay(set.drain),
 		health.WithLogger(set.logger),
-		health.WithCheck("upstreams", health.Breaker(g.circuits.Degraded), health.Every(time.Second)),
+		health.WithCheck("upstreams", health.Breaker(g.circuits.Degraded)),
 	); err != nil {
 		return g, err
 	}
@@ -157,38 +154,15 @@ func newGateway(upstreams []*url.URL, names []string, set settings) (g *gateway,
 }
 
 // failed answers where there is no answer of an upstream.
-func (g *gateway) failed(w http.ResponseWriter, r *http.Request, err error) {
-	if open := new(breaker.OpenError); errors.As(err, &open) {
-		reject(w, open.Rejection())
+func failed(w http.ResponseWriter, r *http.Request, err error) {
+	var refusal http.Handler // of a circuit, which says when to come back
+	if errors.As(err, &refusal) {
+		refusal.ServeHTTP(w, r)
 		return
 	}
 	// Whether the client left or its time is over, those further out know: it
 	// gets nothing of this then.
-	reject(w, handrail.Rejection{
-		Status: http.StatusBadGateway, Code: "BAD_GATEWAY", Reason: "upstream",
-		Message: "The service behind did not answer.",
-	})
-}
-
-// reject writes what a refused client is told as all packages do, as an RFC 9457
-// problem.
-func reject(w http.ResponseWriter, rejection handrail.Rejection) {
-	body, err := json.Marshal(map[string]any{
-		"type": "about:blank", "title": http.StatusText(rejection.Status), "status": rejection.Status,
-		"detail": rejection.Message, "code": rejection.Code, "reason": rejection.Reason,
-	})
-	if err != nil {
-		panic(err) // there is nothing in it that could fail
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Cache-Control", "no-store")
-	if rejection.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(rejection.RetryAfter.Seconds()))))
-	}
-	w.WriteHeader(rejection.Status)
-	w.Write(body)
+	http.Error(w, "The service behind did not answer.", http.StatusBadGateway)
 }
 
 // close ends what runs in the background, when nothing is served any more.

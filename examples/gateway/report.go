@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/handrail-go/handrail/breaker"
 	"github.com/handrail-go/handrail/observe"
 )
 
@@ -74,12 +73,8 @@ func (g *gateway) report(ctx context.Context, out io.Writer) {
 		for i, width := range []int{7, 4, 4, 4, 4, 6, 8} {
 			line += fmt.Sprintf(" %*d", width, now[i]-before[i])
 		}
-		states := map[string]breaker.State{}
-		for _, c := range g.circuits.Stats().Circuits {
-			states[c.Key] = c.State
-		}
 		for i, u := range g.balancer.upstreams {
-			line += fmt.Sprintf("   %*d %-9s", max(3, len(u.name)-10), now[7+i]-before[7+i], states[u.url.Host])
+			line += fmt.Sprintf("   %*d %-9s", max(3, len(u.name)-10), now[7+i]-before[7+i], g.circuits.Key(u.key).State())
 		}
 		fmt.Fprintln(out, strings.TrimRight(line, " "))
 		before = now

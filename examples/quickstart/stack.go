@@ -148,7 +148,7 @@ func newStack(ctx context.Context, service *service, set settings) (s *stack, er
 		// Orders can be read without it, and if it is down, it is so for all
 		// instances: nobody is helped by taking them out of service.
 		health.WithCheck("warehouse", health.HTTP(nil, set.warehouse+"/healthz"), health.Degrading()),
-		health.WithCheck("circuits", health.Breaker(circuits.Degraded), health.Every(time.Second)),
+		health.WithCheck("circuits", health.Breaker(circuits.Degraded)),
 		health.WithCheck("load", health.Load(s.sampler.Pressure, 1, 0)),
 	); err != nil {
 		return s, err
@@ -175,13 +175,7 @@ func newStack(ctx context.Context, service *service, set settings) (s *stack, er
 		observe.WithTrustedRequestID(), // of the gateway
 		observe.WithAttrs(8),           // what handlers add
 		observe.WithSink(tracer, metrics, s.access),
-		observe.WithFilter(func(r *http.Request) bool { // probes are noise
-			switch r.URL.Path {
-			case "/healthz", "/livez", "/readyz", "/startupz":
-				return false
-			}
-			return true
-		}),
+		observe.WithFilter(func(r *http.Request) bool { return !s.health.IsProbe(r) }), // probes are noise
 	)
 	if err != nil {
 		return s, err

@@ -27,7 +27,7 @@ func (r *Recorder) NotifyLongLived(l LongLivedListener) {
 	r.mu.Lock()
 	already := r.LongLived()
 	if !already {
-		r.listen(l)
+		r.listeners.add(l)
 	}
 	r.mu.Unlock()
 	if already {
@@ -52,20 +52,13 @@ func (r *Recorder) Follow(owner any, l LongLivedListener) bool {
 	}
 	already := r.LongLived()
 	if !already {
-		r.listen(l)
+		r.listeners.add(l)
 	}
 	r.mu.Unlock()
 	if already {
 		l.LongLived()
 	}
 	return true
-}
-
-func (r *Recorder) listen(l LongLivedListener) {
-	if r.listeners == nil {
-		r.listeners = r.listenerSpace[:0]
-	}
-	r.listeners = append(r.listeners, l)
 }
 
 // Unsubscribe takes back one NotifyLongLived of l. It reports whether l will
@@ -76,13 +69,7 @@ func (r *Recorder) Unsubscribe(l LongLivedListener) bool {
 	if r.LongLived() {
 		return false
 	}
-	for i := len(r.listeners) - 1; i >= 0; i-- {
-		if r.listeners[i] == l {
-			r.listeners = append(r.listeners[:i], r.listeners[i+1:]...)
-			return true
-		}
-	}
-	return false
+	return r.listeners.remove(l)
 }
 
 func (r *Recorder) becomeLongLived() {
@@ -92,12 +79,9 @@ func (r *Recorder) becomeLongLived() {
 		return
 	}
 	r.flags.Or(flagLongLived)
-	listeners := r.listeners
 	r.mu.Unlock()
-	// Nobody appends any more, so the slice may be read without the lock.
-	for _, l := range listeners {
-		l.LongLived()
-	}
+	// Nobody adds or removes any more, so they may be read without the lock.
+	r.listeners.each(func(l any) { l.(LongLivedListener).LongLived() })
 }
 
 // IsEventStream knows the media type of server-sent events (HTML Standard,

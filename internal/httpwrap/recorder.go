@@ -16,18 +16,11 @@ type Recorder struct {
 	// outer is the recorder of the same exchange further out, behind a
 	// foreign wrapper. It is set before the recorder is shared.
 	outer *Recorder
-	// apart keeps the outcome from the outer one, see AttemptOf.
-	apart bool
-	home  *plain
+	home  *plain // nil for that of an attempt
 
 	mu        sync.Mutex
-	claims    []any
-	listeners []LongLivedListener
-
-	// Where the two slices above begin, so that the usual few of each need
-	// no allocation.
-	claimSpace    [4]any
-	listenerSpace [4]LongLivedListener
+	claims    few
+	listeners few
 }
 
 // facts are apart so that one plain assignment resets them.
@@ -43,6 +36,8 @@ const (
 	flagRetained
 	flagReleased
 	flagWriteFailed
+	// flagApart keeps the outcome from the outer one, see AttemptOf.
+	flagApart
 )
 
 // Status is the first final status of the response, and 0 while there is
@@ -96,7 +91,7 @@ func (r *Recorder) SetCause(c *Cause) {
 	}
 	for ; r != nil; r = r.outer {
 		r.cause.CompareAndSwap(nil, c)
-		if r.apart {
+		if r.flags.Load()&flagApart != 0 {
 			return
 		}
 	}
@@ -124,15 +119,10 @@ func (r *Recorder) Claim(owner any) bool {
 
 // claim is Claim at the outermost recorder, whose lock is held.
 func (r *Recorder) claim(owner any) bool {
-	for _, c := range r.claims {
-		if c == owner {
-			return false
-		}
+	if r.claims.has(owner) {
+		return false
 	}
-	if r.claims == nil {
-		r.claims = r.claimSpace[:0]
-	}
-	r.claims = append(r.claims, owner)
+	r.claims.add(owner)
 	return true
 }
 
@@ -151,7 +141,10 @@ func (r *Recorder) Retain() {
 // at outer, so that a request is counted once however many attempts it takes;
 // an outcome stays here until whoever chose the attempt hands it on. outer may
 // be nil. Such a recorder is never released.
-func (r *Recorder) AttemptOf(outer *Recorder) { r.outer, r.apart = outer, true }
+func (r *Recorder) AttemptOf(outer *Recorder) {
+	r.outer = outer
+	r.flags.Store(flagApart)
+}
 
 // Release ends the use of the writer and makes both reusable, unless it was
 // retained or its connection hijacked. Only who got owner = true from Wrap
@@ -173,14 +166,8 @@ func (r *Recorder) Release() {
 	if r.outer != nil {
 		r.outer = nil
 	}
-	if r.claims != nil {
-		clear(r.claims)
-		r.claims = nil
-	}
-	if r.listeners != nil {
-		clear(r.listeners)
-		r.listeners = nil
-	}
+	r.claims.empty()
+	r.listeners.empty()
 	pool.Put(p)
 }
 
