@@ -20,6 +20,9 @@ const (
 
 func main() {
 	log.SetFlags(0)
+	if err := likeAService(); err != nil {
+		log.Fatal("bench: ", err)
+	}
 	if len(os.Args) == 2 && os.Args[1] == serveCommand {
 		if err := serve(os.Stdin, os.Stdout); err != nil {
 			log.Fatal(err)

@@ -70,10 +70,14 @@ is the median of the rounds, and in brackets are the quartiles.
   where that differs.
 - *ratio* is the cost of a reused request through ours.
 
+The process holds %d MiB, as a service does, so that garbage is collected as seldom
+as there, and keeps what was freed (`+"`GODEBUG="+keepMemory+"`"+`), so that no row pays for
+the page faults of another.
+
 Nobody's row is left out because it is cheap. Where a row does less, the table
 says what it leaves out.
 
-`, p.effort.rounds, p.effort.sample)
+`, p.effort.rounds, p.effort.sample, held)
 	var noise []float64
 	for _, c := range p.comparisons {
 		noise = append(noise, c.noise[reused].median)

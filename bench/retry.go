@@ -32,7 +32,7 @@ var retries = kind{
 			}},
 		}
 	},
-	budgets: []budget{{time: 150 * time.Nanosecond, allocs: 1, because: "the attempt's writer is allocated, and the request remembered with its header for a second attempt"}},
+	budgets: []budget{{time: 150 * time.Nanosecond, allocs: 1, because: "the attempt's writer is allocated, about 60 ns; remembering the request for a second attempt is 83, of which iterating over three headers is 42"}},
 }
 
 // attempt is one try of a loop.

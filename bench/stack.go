@@ -39,7 +39,7 @@ var resilience = kind{
 			{name: "failsafe-go", without: "the handler's status, release on panic, an answer where the handler ignores its context", less: true, wrap: failsafePolicies},
 		}
 	},
-	budgets: []budget{{time: 1400 * time.Nanosecond, allocs: unlimited}},
+	budgets: []budget{{time: 1400 * time.Nanosecond, allocs: unlimited, because: "eleven readings of the clock are 265 ns, two of them gobreaker's own; setting and stopping the timer is 170; the copy of the request, the exchange, the attempt and the timer are 1.1 kB; each of the two writers that can hold an answer back adds 55"}},
 }
 
 // assembledLacks is what the usual parts leave out together.
