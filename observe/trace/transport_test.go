@@ -21,6 +21,7 @@ import (
 	otel "go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/breaker"
 	"github.com/handrail-go/handrail/bulkhead"
 	"github.com/handrail-go/handrail/internal/leaktest"
@@ -309,16 +310,17 @@ func TestAnErrorIsTheStatusOfItsSpan(t *testing.T) {
 		err         error
 		class, text string
 	}{
-		"refused":       {nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}, "connection_refused", "dial tcp: connection refused"},
-		"no such name":  {nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "x"}}, "name_resolution", ""},
-		"timeout":       {nil, context.DeadlineExceeded, "timeout", ""},
-		"handrail's":    {nil, &timeout.Error{Name: "fast"}, "timeout", ""},
-		"broken pipe":   {nil, fmt.Errorf("sending: %w", syscall.EPIPE), "connection_reset", "sending: broken pipe"},
-		"canceled":      {left, errors.New("anything"), "canceled", ""},
-		"with an URL":   {nil, &url.Error{Op: "Get", URL: "http://x/?token=secret", Err: errors.New("inner")}, "*url.Error", "inner"},
-		"anything":      {nil, &failure{"out of \xff cheese " + strings.Repeat("x", 5000)}, "*trace_test.failure", "out of \uFFFD cheese " + strings.Repeat("x", 1006)},
-		"breaker open":  {nil, &breaker.OpenError{Name: "db"}, "rejected", ""},
-		"bulkhead full": {nil, &bulkhead.FullError{Name: "db"}, "rejected", ""},
+		"refused":        {nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}, "connection_refused", "dial tcp: connection refused"},
+		"no such name":   {nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "x"}}, "name_resolution", ""},
+		"timeout":        {nil, context.DeadlineExceeded, "timeout", ""},
+		"handrail's":     {nil, &timeout.Error{Name: "fast"}, "timeout", ""},
+		"broken pipe":    {nil, fmt.Errorf("sending: %w", syscall.EPIPE), "connection_reset", "sending: broken pipe"},
+		"canceled":       {left, errors.New("anything"), "canceled", ""},
+		"with an URL":    {nil, &url.Error{Op: "Get", URL: "http://x/?token=secret", Err: errors.New("inner")}, "*url.Error", "inner"},
+		"anything":       {nil, &failure{"out of \xff cheese " + strings.Repeat("x", 5000)}, "*trace_test.failure", "out of \uFFFD cheese " + strings.Repeat("x", 1006)},
+		"breaker open":   {nil, &breaker.OpenError{Name: "db"}, "breaker_open", ""},
+		"bulkhead full":  {nil, &bulkhead.FullError{Name: "db"}, "bulkhead_full", ""},
+		"another policy": {nil, refusal{}, "rejected", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &recording{}
@@ -503,3 +505,9 @@ func TestIdleConnectionsAreClosedThroughIt(t *testing.T) {
 	}
 	(&http.Client{Transport: trace.Transport(roundTrip(nil))}).CloseIdleConnections()
 }
+
+// refusal is the error of a policy that this package does not know.
+type refusal struct{}
+
+func (refusal) Error() string                 { return "not now" }
+func (refusal) Rejection() handrail.Rejection { return handrail.Rejection{Code: "RATE_LIMITED"} }
