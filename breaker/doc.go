@@ -121,6 +121,10 @@
 //
 //   - One circuit for things that fail apart from each other, such as all routes
 //     of a service: a report that fails closes the shop. Use keys.
+//   - Failures in a row as the only measure where one stall of the machine makes
+//     everything under way fail at once: five timeouts then close the service for
+//     a minute. WithConsecutiveFailures(0) leaves the decision to the rate, and
+//     WithOpenFor makes the minute shorter.
 //   - A key that clients choose freely. Each new one has failures to spare until
 //     it opens, and all together push out what others have counted.
 //   - A deadline that clients choose (timeout.WithDeadlineHeader) outside of a

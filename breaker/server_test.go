@@ -246,6 +246,32 @@ func TestATimeoutOnEitherSideIsAFailure(t *testing.T) {
 	})
 }
 
+// Over HTTP/1.1 the answer comes while the handler runs, and its client, whose
+// connection that ends, is gone before the handler is done.
+func TestATimeoutIsAFailureThoughItsClientIsGoneWhenTheHandlerIsDone(t *testing.T) {
+	overBoth(t, func(t *testing.T, serve func(http.Handler) *httptest.Server) {
+		for name, begins := range map[string]bool{"answered": false, "cut short": true} {
+			b := made(t, breaker.WithConsecutiveFailures(1))
+			client := make(chan context.Context, 1)
+			chain := b.Wrap(timeout.Middleware(timeout.Basic(5 * time.Millisecond))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if begins {
+					io.WriteString(w, "half of")
+					http.NewResponseController(w).Flush()
+				}
+				<-(<-client).Done()
+			})))
+			s := serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				client <- r.Context()
+				chain.ServeHTTP(w, r)
+			}))
+			if status, text, err := get(s); begins != (err != nil) || !begins && (status != 503 || !strings.Contains(text, timeout.Code)) {
+				t.Errorf("%s: %d %q %v", name, status, text, err)
+			}
+			counted(t, b, [3]uint64{0, 1, 0})
+		}
+	})
+}
+
 // What another policy inside refuses says nothing about what is behind it.
 func TestARefusalOfAShedderInsideIsNoFailure(t *testing.T) {
 	overBoth(t, func(t *testing.T, serve func(http.Handler) *httptest.Server) {

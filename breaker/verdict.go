@@ -105,7 +105,11 @@ func served(r *http.Request, rec *httpwrap.Recorder, outcome httpwrap.Outcome, r
 	case httpwrap.Panic, httpwrap.Aborted:
 		res.Aborted = true
 	}
-	res.look(r.Context())
+	if !res.TimedOut {
+		// A client that has had the answer to a timeout may leave before the
+		// handler is done. That the other one came first is why it is noted.
+		res.look(r.Context())
+	}
 	return res
 }
 

@@ -131,8 +131,7 @@
 // # Mistakes to avoid
 //
 //   - Not being outermost: what is refused further out is not seen.
-//   - Standing inside a retry that is observed further out as well: of its
-//     attempts only the first is seen.
+//   - Standing inside of a retry, and taking its attempts for requests.
 //   - A middleware that recovers panics, inside: then there is no panic to
 //     record, only the status it chose.
 //   - A path, a tenant or a user as a label: count of them whom you know, and

@@ -3,6 +3,7 @@ package observe_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -82,6 +83,43 @@ func TestAPolicyWithinNamesItselfAndItsReason(t *testing.T) {
 					t.Errorf("refused: %t", x.Cause.Refused())
 				}
 			})
+		})
+	}
+}
+
+// Whoever stands inside of a retry sees each attempt, and whoever stands outside
+// the request, whatever else stands there.
+func TestEachAttemptIsObservedFurtherIn(t *testing.T) {
+	for _, chain := range []string{"alone", "behind another observer", "twice"} {
+		t.Run(chain, func(t *testing.T) {
+			sink, outside := newSeen(), newSeen()
+			o, further := observer(t, observe.WithSink(sink)), observer(t, observe.WithSink(outside))
+			attempts := 0
+			h := retry.Middleware(retry.WithFixed(1), retry.WithoutBudget())(o.Wrap(handle(func(w http.ResponseWriter, r *http.Request) {
+				if attempts++; attempts == 1 {
+					w.WriteHeader(500)
+				}
+			})))
+			var want []int
+			switch chain {
+			case "alone":
+				want = []int{500, 200}
+			case "behind another observer":
+				h, want = further.Wrap(h), []int{500, 200}
+			case "twice":
+				h, want = o.Wrap(h), []int{200}
+			}
+			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+			var got []int
+			for _, x := range sink.all {
+				got = append(got, x.Status)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("observed %v, want %v", got, want)
+			}
+			if chain == "behind another observer" && (len(outside.all) != 1 || outside.all[0].Status != 200) {
+				t.Errorf("further out: %+v", outside.all)
+			}
 		})
 	}
 }

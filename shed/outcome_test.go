@@ -49,6 +49,7 @@ var ways = []struct {
 	{name: "an inner breaker refused", end: inner(httpwrap.BreakerOpen, 503)},
 	{name: "an inner bulkhead refused", end: inner(httpwrap.BulkheadFull, 503)},
 	{name: "an inner timeout", counted: true, failed: true, end: inner(httpwrap.Timeout, 504)},
+	{name: "an inner timeout, whose client left before the handler was done", cancel: true, counted: true, failed: true, end: inner(httpwrap.Timeout, 504)},
 }
 
 func status(code int) func(http.ResponseWriter, *http.Request) {

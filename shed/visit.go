@@ -77,11 +77,11 @@ func (v *visit) leave(start time.Duration, o load.Outcome) {
 // an inner policy refused, is neither success nor failure.
 func outcome(ctx context.Context, rec *httpwrap.Recorder, returned bool) load.Outcome {
 	switch {
+	case rec.Outcome() == httpwrap.Timeout:
+		return load.Failure // also where its client had the answer, and left before the handler was done
 	case ctx.Err() == context.Canceled:
 		return load.Ignored
 	case !returned:
-		return load.Failure
-	case rec.Outcome() == httpwrap.Timeout:
 		return load.Failure
 	case rec.Outcome() != httpwrap.None:
 		return load.Ignored

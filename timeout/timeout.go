@@ -139,11 +139,15 @@ func directly(w http.ResponseWriter, r *http.Request) bool {
 	if r.ProtoMajor != 1 {
 		return false
 	}
-	server := httpwrap.Server(w)
-	if outer, ok := server.(guarded); ok && outer.guard().apart != nil {
+	switch server := httpwrap.Server(w).(type) {
+	case nil:
 		return false
+	case guarded:
+		return server.guard().apart == nil
+	case httpwrap.Barrier:
+		return false // that of an attempt, which may be held back and repeated
 	}
-	return server != nil
+	return true
 }
 
 // refuse answers r before any work is done for it.

@@ -10,18 +10,22 @@ type barrier struct {
 
 func (b barrier) Exchange() *Recorder { return b.rec }
 
-func TestAnAttemptKeepsItsOutcomeAndClaimsForTheWholeExchange(t *testing.T) {
+func TestAnAttemptKeepsItsOutcomeAndItsClaims(t *testing.T) {
 	_, outer, _ := Wrap(newBare())
 	defer outer.Release()
+	further, owner := new(int), new(int)
+	outer.Claim(further)
 	var first, second Recorder
 	first.AttemptOf(outer)
 	second.AttemptOf(outer)
-	owner := new(int)
 	for i, rec := range []*Recorder{&first, &second} {
 		w := barrier{newBare(), rec}
 		_, inner, _ := Wrap(w)
-		if got := inner.Claim(owner); got != (i == 0) {
-			t.Errorf("attempt %d claimed: %t", i+1, got)
+		if inner.Claim(further) {
+			t.Errorf("attempt %d: claimed what is further out", i+1)
+		}
+		if !inner.Claim(owner) || inner.Claim(owner) {
+			t.Errorf("attempt %d: not claimed once", i+1)
 		}
 		if got := rec.Outcome(); got != None {
 			t.Errorf("attempt %d begins with %v", i+1, got)
@@ -34,6 +38,9 @@ func TestAnAttemptKeepsItsOutcomeAndClaimsForTheWholeExchange(t *testing.T) {
 	}
 	if got := outer.Outcome(); got != None {
 		t.Errorf("an attempt's outcome is known outside as %v", got)
+	}
+	if !outer.Claim(owner) {
+		t.Error("an attempt's claim is one of the whole exchange")
 	}
 	var alone Recorder
 	alone.AttemptOf(nil)

@@ -105,19 +105,37 @@ func (r *Recorder) SetOutcome(o Outcome) {
 }
 
 // Claim reports whether this is the first call with that owner for this
-// exchange, however many wrappers it passes. A package that stands twice in
+// exchange, however many wrappers it passes, or inside of a retry for this
+// attempt, see AttemptOf. A package that stands twice in
 // a chain uses it to count a request once: the owner is what counts, such as
 // a *load.Sampler. The owner must be a pointer.
 func (r *Recorder) Claim(owner any) bool {
-	for r.outer != nil {
+	for r.outer != nil && r.flags.Load()&flagApart == 0 {
 		r = r.outer
+	}
+	if r.outer.claimed(owner) {
+		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.claim(owner)
 }
 
-// claim is Claim at the outermost recorder, whose lock is held.
+// claimed says whether owner has been here, or further out.
+func (r *Recorder) claimed(owner any) bool {
+	for ; r != nil; r = r.outer {
+		r.mu.Lock()
+		found := r.claims.has(owner)
+		r.mu.Unlock()
+		if found {
+			return true
+		}
+	}
+	return false
+}
+
+// claim is Claim at the outermost recorder of the exchange or of the attempt,
+// whose lock is held.
 func (r *Recorder) claim(owner any) bool {
 	if r.claims.has(owner) {
 		return false
@@ -137,10 +155,11 @@ func (r *Recorder) Retain() {
 }
 
 // AttemptOf makes a zero Recorder, which no Wrap has returned, that of one of
-// several attempts at outer's exchange, for a [Barrier] to show. A claim is made
-// at outer, so that a request is counted once however many attempts it takes;
-// an outcome stays here until whoever chose the attempt hands it on. outer may
-// be nil. Such a recorder is never released.
+// several attempts at outer's exchange, for a [Barrier] to show. What is claimed
+// further out stays claimed, and what is claimed here is so for this attempt:
+// who stands outside of the attempts counts the request, who stands inside each
+// of them. An outcome stays here until whoever chose the attempt hands it on.
+// outer may be nil. Such a recorder is never released.
 func (r *Recorder) AttemptOf(outer *Recorder) {
 	r.outer = outer
 	r.flags.Store(flagApart)
