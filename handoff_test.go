@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
+	"net/url"
 	"strconv"
 	"sync"
 	"testing"
@@ -178,5 +179,87 @@ func TestAnUploadThatStallsIsToldAtOnceWhatATransportRefused(t *testing.T) {
 	}
 	if resp.Body.Close(); resp.StatusCode != 503 || !resp.Close {
 		t.Errorf("%d, the connection closes: %t", resp.StatusCode, resp.Close)
+	}
+}
+
+// A client of HTTP/1.0, such as many a proxy further out, first sends its whole
+// body. A connection that is closed under it takes the answer back.
+func TestAnUploadOverHTTP10IsHeardOutAfterWhatATransportRefused(t *testing.T) {
+	leaktest.Check(t)
+	circuit := must(breaker.New(breaker.WithMode(breaker.ForcedOpen)))
+	for name, h := range map[string]http.Handler{
+		"the policy's own answer": circuit.Wrap(http.NotFoundHandler()),
+		"a proxy's":               proxy(circuit.Transport(broken)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := httptest.NewServer(h)
+			defer s.Close()
+			conn, err := net.Dial("tcp", s.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(30 * time.Second)) // never needed
+			io.WriteString(conn, "POST / HTTP/1.0\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+			in := bufio.NewReader(conn)
+			if _, err := in.Peek(1); err != nil { // the answer is there before the body
+				t.Fatal(err)
+			}
+			for i := range 10 {
+				if _, err := conn.Write(make([]byte, 10_000)); err != nil {
+					t.Fatalf("after %d bytes: %v", i*10_000, err)
+				}
+				time.Sleep(time.Millisecond) // for a reset to arrive
+			}
+			resp, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp.Body.Close(); resp.StatusCode != 503 || !resp.Close {
+				t.Errorf("%d, the connection closes: %t", resp.StatusCode, resp.Close)
+			}
+		})
+	}
+}
+
+// A http.Transport waits for a stalled body beyond its context's end. What wraps
+// the proxy ends that, and the client is told.
+func TestAnUploadThatStallsBehindATransportEndsWithTheTimeoutAroundIt(t *testing.T) {
+	leaktest.Check(t)
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
+	defer upstream.Close()
+	base := new(http.Transport)
+	defer base.CloseIdleConnections()
+	to := must(url.Parse(upstream.URL))
+	around := must(timeout.New(timeout.WithName("around"), timeout.Basic(200*time.Millisecond)))
+	for name, through := range map[string]http.RoundTripper{
+		"timeout": must(timeout.New(timeout.Basic(20 * time.Millisecond))).Transport(base),
+		"retry":   must(retry.New(retry.WithAttemptTimeout(20 * time.Millisecond))).Transport(base),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := httptest.NewServer(around.Wrap(&httputil.ReverseProxy{
+				Rewrite:      func(p *httputil.ProxyRequest) { p.SetURL(to) },
+				Transport:    through,
+				ErrorHandler: handOn,
+				ErrorLog:     log.New(io.Discard, "", 0),
+			}))
+			defer s.Close()
+			conn, err := net.Dial("tcp", s.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(30 * time.Second)) // never needed
+			io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\na beginning")
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var problem struct{ Code, Name string }
+			json.NewDecoder(resp.Body).Decode(&problem)
+			if resp.Body.Close(); resp.StatusCode != 503 || problem.Code != timeout.Code || problem.Name != "around" {
+				t.Errorf("%d %+v", resp.StatusCode, problem)
+			}
+		})
 	}
 }

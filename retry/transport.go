@@ -46,6 +46,10 @@ import (
 //		w.WriteHeader(http.StatusBadGateway)
 //	}
 //
+// An http.Transport does not return while it waits in a Read of the request's
+// body over HTTP/1, whatever its context says: a timeout that wraps the proxy
+// ends such a Read for a client that sends nothing.
+//
 // [http.Transport] itself repeats a request once that failed on a connection
 // which the server had closed meanwhile; that is part of one attempt here.
 func (p *Retrier) Transport(base http.RoundTripper) http.RoundTripper {

@@ -40,6 +40,11 @@ import (
 //		w.WriteHeader(http.StatusBadGateway)
 //	}
 //
+// An [http.Transport] does not return while it waits in a Read of the request's
+// body over HTTP/1, whatever its context says. In a proxy that is as long as a
+// client sends nothing of what it has announced: a Timeout that wraps the proxy
+// ends such a Read as well.
+//
 // With [WithDeadlineHeader], the request that is sent says how much time is
 // left; so the header should be one that the receiver knows, and one that may
 // be known to whoever receives it. A time that it says already only shortens

@@ -54,6 +54,11 @@
 //     http.TimeoutHandler does, the connection is closed after the answer,
 //     which so goes out at once, but net/http then waits for the body.
 //
+// That a client asked over HTTP/1.1 for the connection to be closed, the copy of
+// its request that httputil.ReverseProxy gives its ErrorHandler does not say. A
+// refusal that is handed on from there then closes under a client that is still
+// sending.
+//
 // A response that has to be sent before the body is judged can only be sent by
 // flushing, so layers further out see a Flush for such a request, and where
 // the body did not arrive its context is canceled, as net/http does after any

@@ -58,7 +58,7 @@ func (l *limits) hold(w http.ResponseWriter, r *http.Request) upload {
 	if unable {
 		return none
 	}
-	if r.Close && r.ContentLength > readAhead {
+	if asked(r) && r.ContentLength > readAhead {
 		CloseGently(w)
 	}
 	return u
@@ -67,7 +67,15 @@ func (l *limits) hold(w http.ResponseWriter, r *http.Request) upload {
 // closes says whether net/http is going to close the connection whatever
 // becomes of the body.
 func closes(w http.ResponseWriter, r *http.Request) bool {
-	return r.Close || r.Header["Expect"] != nil || w.Header().Get("Connection") == "close"
+	return asked(r) || r.Header["Expect"] != nil || w.Header().Get("Connection") == "close"
+}
+
+// asked says whether the client asked for that. The copy of a request that
+// httputil.ReverseProxy gives its ErrorHandler has neither Close nor the field
+// Connection any more, but still says that it came over HTTP/1.0, where nobody
+// keeps a connection without asking for it.
+func asked(r *http.Request) bool {
+	return r.Close || r.ProtoMinor == 0 && r.Header["Connection"] == nil
 }
 
 // settle sends the response and bounds how long net/http may discard what is

@@ -45,7 +45,7 @@
 //
 // Nothing while nobody looks: no goroutine runs and no source is asked. While
 // somebody does, all sources are asked once per interval (WithInterval, 1 s),
-// however many browsers there are. A browser that is too slow misses points and
+// however many browsers there are, and once more when the first of them comes. A browser that is too slow misses points and
 // holds up nobody; one that takes nothing for 10 s, or gives no sign of life for
 // 90 s, is disconnected. There are at most WithMaxViewers, 16, of them.
 //

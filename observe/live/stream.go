@@ -69,6 +69,12 @@ func (h *hub) serve(conn *websocket.Conn, v *viewer, gone <-chan struct{}) {
 	ping := time.NewTicker(silence / 3)
 	defer ping.Stop()
 	for {
+		select {
+		case <-h.over: // before what is still in out, each of which may take its time
+			h.bye(conn)
+			return
+		default:
+		}
 		var err error
 		select {
 		case text := <-v.out:
@@ -77,8 +83,7 @@ func (h *hub) serve(conn *websocket.Conn, v *viewer, gone <-chan struct{}) {
 		case <-ping.C:
 			err = conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(patience))
 		case <-h.over:
-			bye := websocket.FormatCloseMessage(websocket.CloseGoingAway, "")
-			conn.WriteControl(websocket.CloseMessage, bye, time.Now().Add(time.Second))
+			h.bye(conn)
 			return
 		case <-gone:
 			return
@@ -87,4 +92,10 @@ func (h *hub) serve(conn *websocket.Conn, v *viewer, gone <-chan struct{}) {
 			return
 		}
 	}
+}
+
+// bye says why the stream ends.
+func (h *hub) bye(conn *websocket.Conn) {
+	text := websocket.FormatCloseMessage(websocket.CloseGoingAway, "")
+	conn.WriteControl(websocket.CloseMessage, text, time.Now().Add(time.Second))
 }
