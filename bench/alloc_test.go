@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/handrail-go/handrail/internal/race"
 )
 
 var update = flag.Bool("update", false, "record the allocations that are found")
@@ -15,7 +17,7 @@ const recorded = "testdata/allocations.txt"
 
 // Times depend on the machine, allocations on the code alone.
 func TestAllocationsDoNotGrow(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("allocations are different under the race detector")
 	}
 	found := map[string][2]float64{}

@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/handrail-go/handrail/internal/race"
 )
 
 const serverOnly = " CloseNotify SetReadDeadline SetWriteDeadline EnableFullDuplex"
@@ -163,7 +165,7 @@ func TestWrapOfServersWriterDoesNotAllocate(t *testing.T) {
 			rec.Release()
 		})
 		// The race detector makes sync.Pool forget at random.
-		if allocs != 0 && !raceEnabled {
+		if allocs != 0 && !race.Enabled {
 			t.Errorf("%s: %v allocations", name, allocs)
 		}
 	}

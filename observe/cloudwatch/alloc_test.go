@@ -5,11 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/observe/cloudwatch"
 )
 
 func TestARequestAllocatesNothing(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("allocations are different under the race detector")
 	}
 	for _, mode := range []cloudwatch.Mode{cloudwatch.Aggregated, cloudwatch.PerRequest} {

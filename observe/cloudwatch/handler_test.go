@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/handrail-go/handrail/internal/leaktest"
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/observe/cloudwatch"
 )
 
@@ -238,7 +239,7 @@ func TestBatchesKeepTheLimitsWhateverIsLogged(t *testing.T) {
 		}
 		now := time.Now()
 		n := 25_000
-		if raceEnabled {
+		if race.Enabled {
 			n = 11_000
 		}
 		for i := range n { // more than a batch by count, backwards in time

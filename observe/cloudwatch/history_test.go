@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/observe/cloudwatch"
 )
 
@@ -25,7 +26,7 @@ import (
 // be delivered was taken. HISTORIES=100000 draws more of them.
 func TestTheAccountIsTrueInEveryHistory(t *testing.T) {
 	n := 1000
-	if raceEnabled {
+	if race.Enabled {
 		n = 60
 	}
 	if many, err := strconv.Atoi(os.Getenv("HISTORIES")); err == nil {
@@ -51,7 +52,7 @@ func TestTheAccountIsTrueInEveryHistory(t *testing.T) {
 		}
 	}
 	// Else the histories prove little.
-	if all.Delivered == 0 || all.Dropped == 0 || all.Hanging == 0 || all.Throttled == 0 || flushed == 0 || lossy == 0 || !raceEnabled && all.Late == 0 {
+	if all.Delivered == 0 || all.Dropped == 0 || all.Hanging == 0 || all.Throttled == 0 || flushed == 0 || lossy == 0 || !race.Enabled && all.Late == 0 {
 		t.Errorf("not everything happened: %+v, %d flushes without loss, %d with", all, flushed, lossy)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/observe"
 	"github.com/handrail-go/handrail/observe/cloudwatch"
 )
@@ -251,7 +252,7 @@ func TestMillionsOfRoutesAreABoundedNumberOfLabelSets(t *testing.T) {
 			switch {
 			case mode == cloudwatch.PerRequest:
 				n = 700 // each is read back
-			case raceEnabled:
+			case race.Enabled:
 				n = 10_000
 			}
 			x := exchange("", 200, time.Millisecond)

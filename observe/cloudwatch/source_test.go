@@ -13,6 +13,7 @@ import (
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/breaker"
 	"github.com/handrail-go/handrail/bulkhead"
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/load"
 	"github.com/handrail-go/handrail/observe/cloudwatch"
 	"github.com/handrail-go/handrail/retry"
@@ -158,7 +159,7 @@ func TestHistogramsKeepCountSumAndQuantiles(t *testing.T) {
 func TestASourceThatMisbehavesHurtsNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		many, taken := 10_100, 10_000
-		if raceEnabled {
+		if race.Enabled {
 			many, taken = 500, 501
 		}
 		good := source(func(emit func(handrail.Metric)) { emit(handrail.Metric{Name: "good", Value: 1}) })

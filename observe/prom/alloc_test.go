@@ -3,12 +3,13 @@ package prom_test
 import (
 	"testing"
 
+	"github.com/handrail-go/handrail/internal/race"
 	"github.com/handrail-go/handrail/observe"
 	"github.com/handrail-go/handrail/observe/prom"
 )
 
 func TestCountingARequestAllocatesNothing(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("allocations are different under the race detector")
 	}
 	for name, opts := range map[string][]prom.Option{

@@ -1,5 +1,0 @@
-//go:build !race
-
-package httpwrap
-
-const raceEnabled = false
