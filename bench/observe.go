@@ -44,7 +44,10 @@ var metrics = kind{
 				otelhttp.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))))},
 		}
 	},
-	budgets: []budget{{time: 200 * time.Nanosecond, allocs: 0}},
+	budgets: []budget{
+		{time: 200 * time.Nanosecond, allocs: 0, because: "reading the clock before and after is two fifths of what the observer takes without a sink, 0.15 µs"},
+		{of: "promhttp, duration", share: .5, allocs: unlimited},
+	},
 }
 
 var logs = kind{
