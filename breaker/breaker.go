@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/internal/httpwrap"
 	"github.com/handrail-go/handrail/internal/keyed"
 )
@@ -90,7 +89,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	key := ""
 	if b.set.key != nil {
-		key = cut(b.set.key(r))
+		key = keyed.Cut(b.set.key(r))
 	}
 	mode := b.modeOf(key)
 	if mode == Disabled {
@@ -159,12 +158,4 @@ func (b *Breaker) each(visit func(*circuit)) {
 	if c := b.keyed.Overflow(); c != nil {
 		visit(c)
 	}
-}
-
-// cut bounds the bytes of a key as the key functions of package handrail do.
-func cut(key string) string {
-	if len(key) > handrail.MaxKeyLen {
-		return key[:handrail.MaxKeyLen]
-	}
-	return key
 }

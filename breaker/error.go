@@ -74,6 +74,3 @@ func (e *OpenError) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	httpwrap.Find(w).SetCause(&e.b.answers.causes[e.Reason])
 	e.b.answers.of[e.Reason].Write(w, r, e.RetryAfter)
 }
-
-// rejected is what the errors of policies that refuse a request have.
-type rejected interface{ Rejection() handrail.Rejection }

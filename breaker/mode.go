@@ -1,6 +1,10 @@
 package breaker
 
-import "maps"
+import (
+	"maps"
+
+	"github.com/handrail-go/handrail/internal/keyed"
+)
 
 // Mode says whether the state of a circuit is heeded. It can be changed while
 // requests are served, for all of a Breaker or for a single key, whose own mode
@@ -69,7 +73,7 @@ func (b *Breaker) Reset() { b.each((*circuit).reset) }
 
 // Key is the part of the Breaker that belongs to a key. Keys are cut to
 // [handrail.MaxKeyLen] bytes.
-func (b *Breaker) Key(key string) KeyControl { return KeyControl{b, cut(key)} }
+func (b *Breaker) Key(key string) KeyControl { return KeyControl{b, keyed.Cut(key)} }
 
 // KeyControl changes what a Breaker does for one key.
 type KeyControl struct {

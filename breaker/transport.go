@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/handrail-go/handrail/internal/httpwrap"
+	"github.com/handrail-go/handrail/internal/keyed"
+	"github.com/handrail-go/handrail/internal/refuse"
 	"github.com/handrail-go/handrail/internal/roundtrip"
 )
 
@@ -52,7 +54,7 @@ func (b *Breaker) Transport(base http.RoundTripper) http.RoundTripper {
 // ByTarget is the host and port that a request is sent to, in lower case and
 // without the default port of its scheme. It is for clients: requests that are
 // served have none.
-func ByTarget(r *http.Request) string { return cut(roundtrip.Target(r)) }
+func ByTarget(r *http.Request) string { return keyed.Cut(roundtrip.Target(r)) }
 
 type transport struct {
 	roundtrip.Base
@@ -75,7 +77,7 @@ func (p *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if of == nil {
 		of = ByTarget
 	}
-	key := cut(of(r))
+	key := keyed.Cut(of(r))
 	mode := b.modeOf(key)
 	if mode == Disabled {
 		sent = true
@@ -159,7 +161,7 @@ func (x *exchange) received(resp *http.Response, err error, aborted bool) (later
 // look adds what explains an error.
 func (x *exchange) look(res *Result) {
 	res.look(x.r.Context())
-	var refusal rejected
+	var refusal refuse.Refusal
 	res.Refused = errors.As(res.Err, &refusal)
 }
 

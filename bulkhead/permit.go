@@ -29,10 +29,10 @@ func (b *Bulkhead) permitFor(r *http.Request, tenant, operation handrail.KeyFunc
 	// Whatever belongs to the user is asked before anything is occupied.
 	var whose, what string
 	if tenant != nil {
-		whose = cut(tenant(r))
+		whose = keyed.Cut(tenant(r))
 	}
 	if operation != nil {
-		what = cut(operation(r))
+		what = keyed.Cut(operation(r))
 	}
 	if tenant != nil {
 		p.tenantRef = b.tenants.Acquire(whose)
@@ -44,8 +44,6 @@ func (b *Bulkhead) permitFor(r *http.Request, tenant, operation handrail.KeyFunc
 	}
 	return p
 }
-
-func cut(key string) string { return key[:min(len(key), handrail.MaxKeyLen)] }
 
 // release gives back what is held. It is called once.
 func (p *permit) release() {

@@ -12,6 +12,7 @@ import (
 	"github.com/handrail-go/handrail"
 	"github.com/handrail-go/handrail/internal/metric"
 	"github.com/handrail-go/handrail/internal/option"
+	"github.com/handrail-go/handrail/internal/text"
 )
 
 // The messages of an [AccessLog]. They are constant, so that lines can be
@@ -111,7 +112,7 @@ func (l *AccessLog) Start(x *Exchange) {
 		n.own = make([]notedValue, 0, 1+len(l.set.headers))
 	}
 	if l.set.client != nil {
-		n.own = append(n.own, notedValue{l, l.name.client, limit(l.set.client(x.Request), l.set.maxValue)})
+		n.own = append(n.own, notedValue{l, l.name.client, text.Cut(l.set.client(x.Request), l.set.maxValue)})
 	}
 	for i, name := range l.set.headers {
 		values := x.Request.Header[name]
@@ -129,18 +130,18 @@ func (l *AccessLog) Start(x *Exchange) {
 // joined are the values of a header, cut to n bytes.
 func joined(values []string, n int) string {
 	if len(values) == 1 {
-		return limit(values[0], n)
+		return text.Cut(values[0], n)
 	}
 	var all []byte
 	for i, v := range values {
 		if i > 0 {
 			all = append(all, ", "...)
 		}
-		if all = append(all, limit(v, n)...); len(all) > n {
+		if all = append(all, text.Cut(v, n)...); len(all) > n {
 			break
 		}
 	}
-	return limit(string(all), n)
+	return text.Cut(string(all), n)
 }
 
 // Observe implements [Sink].

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/handrail-go/handrail/internal/text"
 )
 
 // lineAttrs is how many attributes a line has at most without headers.
@@ -146,7 +148,7 @@ func (ln *line) exchange(l *AccessLog, x *Exchange, suppressed uint64) {
 	key, n, most := &l.name, &x.note, l.set.maxValue
 	ln.string(key.method, x.Method)
 	ln.text(key.route, x.Route)
-	ln.text(key.path, limit(n.path, most))
+	ln.text(key.path, text.Cut(n.path, most))
 	if l.set.query && n.query != "" {
 		ln.text(key.query, l.set.redacted.query(n.query, most))
 	}
@@ -163,11 +165,11 @@ func (ln *line) exchange(l *AccessLog, x *Exchange, suppressed uint64) {
 		ln.milliseconds(durationKey, x.Duration)
 	}
 	if l.set.client == nil {
-		ln.text(key.client, limit(n.client, most))
+		ln.text(key.client, text.Cut(n.client, most))
 	}
-	ln.text(key.agent, limit(n.agent, most))
+	ln.text(key.agent, text.Cut(n.agent, most))
 	if l.set.host {
-		ln.text(key.host, limit(n.host, most))
+		ln.text(key.host, text.Cut(n.host, most))
 	}
 	ln.text(key.version, version(x.Request))
 	ln.text(key.requestID, x.RequestID)
@@ -177,8 +179,8 @@ func (ln *line) exchange(l *AccessLog, x *Exchange, suppressed uint64) {
 	ln.text(errorTypeKey, x.ErrorType)
 	ln.cause(x.Cause)
 	if x.Panic != nil {
-		ln.text(key.panicType, limit(fmt.Sprintf("%T", x.Panic), most))
-		ln.text(key.panicMessage, limit(fmt.Sprint(x.Panic), most))
+		ln.text(key.panicType, text.Cut(fmt.Sprintf("%T", x.Panic), most))
+		ln.text(key.panicMessage, text.Cut(fmt.Sprint(x.Panic), most))
 		ln.text(key.panicStack, string(x.Stack))
 	}
 	if x.LongLived {
@@ -226,7 +228,7 @@ func (s *logSettings) tidyInto(out, attrs []slog.Attr, depth int) []slog.Attr {
 		a.Value = a.Value.Resolve()
 		switch a.Value.Kind() {
 		case slog.KindString:
-			a.Value = slog.StringValue(limit(a.Value.String(), s.maxValue))
+			a.Value = slog.StringValue(text.Cut(a.Value.String(), s.maxValue))
 		case slog.KindGroup:
 			if depth == maxDepth {
 				a.Value = slog.StringValue("too deep")
@@ -239,7 +241,7 @@ func (s *logSettings) tidyInto(out, attrs []slog.Attr, depth int) []slog.Attr {
 			a.Value = slog.GroupValue(s.tidy(a.Value.Group(), depth+1)...)
 		case slog.KindAny:
 			if err, ok := a.Value.Any().(error); ok {
-				a.Value = slog.StringValue(limit(fmt.Sprint(err), s.maxValue))
+				a.Value = slog.StringValue(text.Cut(fmt.Sprint(err), s.maxValue))
 			}
 		}
 		out = put(out, a)

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"net/url"
 	"strings"
+
+	"github.com/handrail-go/handrail/internal/text"
 )
 
 // Redacted stands in the place of a value that is not to be logged.
@@ -95,7 +97,7 @@ func (r redacted) query(raw string, n int) string {
 			out.WriteByte(separator)
 		}
 	}
-	return limit(out.String(), n)
+	return text.Cut(out.String(), n)
 }
 
 // hides is has for a name as it stands in a query.

@@ -6,7 +6,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"unicode/utf8"
+
+	"github.com/handrail-go/handrail/internal/text"
 )
 
 // OtherRoute is the route beyond as many as WithMaxRoutes allows, OtherMethod
@@ -127,20 +128,7 @@ func routeOf(pattern string) string {
 	if i := strings.IndexAny(pattern, " \t"); i >= 0 {
 		pattern = strings.TrimLeft(pattern[i:], " \t")
 	}
-	return limit(strings.ToValidUTF8(pattern, "\uFFFD"), maxRouteLen)
-}
-
-// limit cuts s to n bytes, and not within a character.
-func limit(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for i := n; i > 0 && i > n-utf8.UTFMax; i-- {
-		if utf8.RuneStart(s[i]) {
-			return s[:i]
-		}
-	}
-	return s[:n]
+	return text.Cut(strings.ToValidUTF8(pattern, "\uFFFD"), maxRouteLen)
 }
 
 // methodOf is one of the methods of RFC 9110, section 9.3, or PATCH (RFC 5789).

@@ -11,7 +11,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
-	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/refuse"
 	"github.com/handrail-go/handrail/internal/roundtrip"
 )
 
@@ -286,7 +286,7 @@ func (c *call) decide(n int, t *trip, permanent bool) (why Reason, delay time.Du
 	if !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
 		return ReasonDeadline, 0, false
 	}
-	var rejection rejected
+	var rejection refuse.Refusal
 	switch {
 	case errors.As(t.err, &rejection):
 		return ReasonRejected, 0, false
@@ -318,9 +318,6 @@ func (c *call) decide(n int, t *trip, permanent bool) (why Reason, delay time.Du
 	}
 	return 0, delay, true
 }
-
-// rejected is the error of a policy further in that refused the request.
-type rejected interface{ Rejection() handrail.Rejection }
 
 // Dropped responses are read so far, and for so long, that their connections
 // can be used again.

@@ -125,8 +125,7 @@ func (c *byQuantile) begin(r *http.Request, base time.Duration) (time.Duration, 
 // of returns the operation of r. It is not held on to: it may be forgotten
 // while the request runs, and what is learnt then is lost with it.
 func (c *byQuantile) of(r *http.Request) *operation {
-	key := c.operation(r)
-	ref := c.operations.Acquire(key[:min(len(key), handrail.MaxKeyLen)])
+	ref := c.operations.Acquire(keyed.Cut(c.operation(r)))
 	defer ref.Release()
 	return ref.Value()
 }

@@ -1,13 +1,13 @@
 package timeout
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
 	"time"
 
 	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/option"
 )
 
 const (
@@ -58,10 +58,9 @@ func (t *Timeout) ConfigureServer(srv *http.Server) error {
 	set := &t.set
 	most, known := set.longest()
 	write := max(most, set.writeTimeout)
-	var faults []error
-	fault := func(option string, is time.Duration, reason string, least time.Duration) {
-		faults = append(faults, &handrail.OptionError{Package: "timeout", Option: "ConfigureServer." + option,
-			Value: is, Reason: fmt.Sprintf("must be 0 or longer than %v, "+reason, least)})
+	faults := option.Faults{Package: "timeout"}
+	fault := func(setting string, is time.Duration, reason string, least time.Duration) {
+		faults.Fault("ConfigureServer."+setting, is, fmt.Sprintf("must be 0 or longer than %v, "+reason, least))
 	}
 	if is := srv.WriteTimeout; is > 0 && is <= write {
 		fault("WriteTimeout", is, "which a request may take", write)
@@ -69,8 +68,8 @@ func (t *Timeout) ConfigureServer(srv *http.Server) error {
 	if is := srv.ReadTimeout; is > 0 && is <= set.readTimeout {
 		fault("ReadTimeout", is, "which WithReadTimeout allows", set.readTimeout)
 	}
-	if faults != nil {
-		return errors.Join(faults...)
+	if err := faults.Err(); err != nil {
+		return err
 	}
 
 	if srv.ReadHeaderTimeout == 0 {

@@ -46,6 +46,6 @@
 // keys, save that the index doubles now and then until it fits Max. Keys are
 // hashed with a random seed, so nobody can choose keys that collide. A key is
 // copied when an instance is created for it, at its full length: who takes
-// keys from outside has to cut them, as the key functions of package handrail
-// do, or the map is bounded in entries but not in bytes.
+// keys from outside has to [Cut] them, or the map is bounded in entries but not
+// in bytes.
 package keyed

@@ -8,6 +8,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 
+	"github.com/handrail-go/handrail/internal/text"
 	"github.com/handrail-go/handrail/observe"
 )
 
@@ -62,30 +63,14 @@ const (
 // a megabyte alive of which it shows a line.
 func bounded(s string, n int) string {
 	long := len(s) > n
-	if long {
-		s = s[:end(s, n)]
-	}
+	s = text.Cut(s, n)
 	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD")
-		if len(s) > n {
-			s = s[:end(s, n)]
-		}
-		return s
+		return text.Cut(strings.ToValidUTF8(s, "\uFFFD"), n)
 	}
 	if long {
 		return strings.Clone(s)
 	}
 	return s
-}
-
-// end is where to cut s so that no character is halved.
-func end(s string, n int) int {
-	for back := range utf8.UTFMax {
-		if utf8.RuneStart(s[n-back]) {
-			return n - back
-		}
-	}
-	return n
 }
 
 // pathOf is the path of a request. It is a part of the request's target, which

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/handrail-go/handrail"
+	"github.com/handrail-go/handrail/internal/refuse"
 )
 
 // fail makes an error the status of a span.
@@ -39,12 +40,9 @@ func fail(span trace.Span, caller context.Context, err error) {
 	span.SetStatus(codes.Error, bounded(text, maxMessage))
 }
 
-// rejected is what the errors of policies that refuse a request have.
-type rejected interface{ Rejection() handrail.Rejection }
-
 // classOf is an error's error.type: one of a few words, or the name of its type.
 func classOf(caller context.Context, err error) (class string, r handrail.Rejection) {
-	var refusal rejected
+	var refusal refuse.Refusal
 	if errors.As(err, &refusal) {
 		r = refusal.Rejection()
 		switch r.Code {
